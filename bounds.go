@@ -1,0 +1,113 @@
+package runctl
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// What a cloud answers is input from outside. Everything is bounded here, once, before the client uses it.
+const (
+	maxInstances  = 100_000
+	maxOffers     = 100_000
+	maxRetryAfter = 10 * time.Minute
+)
+
+// validID reports whether s can be a machine's id: it may end up in a printed command.
+func validID(s string) bool {
+	if len(s) < 1 || len(s) > 128 {
+		return false
+	}
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._:-", r)) {
+			return false
+		}
+	}
+	return true
+}
+
+// text bounds a string that came from a cloud: 2 KiB, one line, no control characters.
+func text(s string) string { return clip(oneLine(clip(s, 2*maxText)), maxText) }
+
+// checkPrice makes a price that cannot be believed unknown: negative, beyond a million an hour, or in no
+// currency.
+func checkPrice(p Price) Price {
+	if p.Hourly.Known() && (!validCurrency(p.Hourly.Currency) || p.Hourly.Nanos < 0 || p.Hourly.Nanos > maxAmount*1e9) {
+		p.Hourly = Money{}
+	}
+	p.Source = text(p.Source)
+	return p
+}
+
+// checkInstance bounds an instance and fills in what the client knows: the provider's name and the mark.
+// It reports false when the id is not usable.
+func (c *Client) checkInstance(a *account, i Instance) (Instance, bool) {
+	if !validID(i.ID) {
+		return Instance{}, false
+	}
+	i.Provider = a.info.Name
+	i.Mark = Mark{}
+	if m, ok := ParseMark(i.Label, c.secrets...); ok {
+		i.Mark = m
+	} else if len(i.Label) > 256 {
+		i.Label = ""
+	}
+	i.Reason, i.Type, i.Region, i.Zone = text(i.Reason), text(i.Type), text(i.Region), text(i.Zone)
+	i.Price = checkPrice(i.Price)
+	if !a.info.InPlace && !reachable(i.Addr) {
+		i.Addr = ""
+	}
+	if i.State > StateTerminated {
+		i.State = StateUnknown
+	}
+	if i.Exit != nil {
+		r := checkReceipt(*i.Exit)
+		i.Exit = &r
+	}
+	return i, true
+}
+
+// checkReceipt bounds a receipt that came from a cloud or a machine.
+func checkReceipt(r Receipt) Receipt {
+	r.Run, r.Source, r.Signal = text(r.Run), text(r.Source), text(r.Signal)
+	r.Cause, r.Checkpoint = Cause(text(string(r.Cause))), text(r.Checkpoint)
+	if r.ExitCode < 0 || r.ExitCode > 255 {
+		r.ExitCode = 255
+	}
+	return r
+}
+
+// checkOffer bounds an offer and fills in the provider's name. It reports false for one that cannot be
+// launched: no id, or not exactly one market.
+func checkOffer(a *account, o Offer) (Offer, bool) {
+	if o.ID == "" || len(o.ID) > maxText || (o.Market != OnDemand && o.Market != Spot) || o.Roads == 0 {
+		return Offer{}, false
+	}
+	o.Provider = a.info.Name
+	o.Type, o.Region, o.Zone, o.Avail = text(o.Type), text(o.Region), text(o.Zone), text(o.Avail)
+	o.GPU.Model = text(o.GPU.Model)
+	o.Price = checkPrice(o.Price)
+	return o, true
+}
+
+// reachable refuses addresses that a cloud has no business to send us to: loopback, link-local (with
+// the metadata service), multicast and unspecified ones.
+func reachable(addr string) bool {
+	host := addr
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		host = h
+	}
+	if len(addr) > 260 || strings.ContainsAny(addr, " \t\r\n/@") || strings.HasPrefix(addr, "-") {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return true // a name; whoever dials it checks what it resolves to
+	}
+	ip = ip.Unmap()
+	return !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() && !ip.IsLinkLocalMulticast()
+}

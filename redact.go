@@ -1,0 +1,54 @@
+package runctl
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxText is the longest string, in bytes, that is kept of anything a cloud says.
+const maxText = 2 << 10
+
+// secretPatterns match what must never be printed: URL queries and user parts (signatures, keys),
+// bearer tokens and authorization values.
+var secretPatterns = []struct {
+	find *regexp.Regexp
+	put  string
+}{
+	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@"']+@`), "${1}[redacted]@"},
+	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s?"']+)\?[^\s"']*`), "${1}?[redacted]"},
+	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}`), "${1} [redacted]"},
+	{regexp.MustCompile(`(?i)\b(authorization|api[_-]?key|access[_-]?token|x-amz-signature|x-amz-security-token)(["']?\s*[:=]\s*["']?)[^\s"',;&]+`), "${1}${2}[redacted]"},
+}
+
+// redact makes text from outside fit to print: secrets masked, cut to maxText, one line, no control
+// characters.
+func redact(s string) string {
+	s = clip(s, 4*maxText)
+	for _, p := range secretPatterns {
+		s = p.find.ReplaceAllString(s, p.put)
+	}
+	return clip(oneLine(s), maxText)
+}
+
+// clip cuts s to at most n bytes on a rune boundary.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// oneLine replaces control characters by spaces, so that a cloud's text can neither break a line nor
+// drive a terminal.
+func oneLine(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s))
+}
