@@ -14,6 +14,7 @@ type Intent struct {
 	Digest     string      `json:"digest"`          // of the request
 	Trial      int         `json:"trial,omitempty"` // counts the offers tried under the key
 	ID         string      `json:"id,omitempty"`    // of the machine, when known
+	Offer      *Offer      `json:"offer,omitempty"` // of IntentLaunching
 }
 
 // IntentEvent says which.

@@ -69,6 +69,7 @@ type Client struct {
 	mu     sync.Mutex
 	closed bool
 	keys   map[string]*keyState // what this process knows of launches, by key
+	loaded bool                 // the intent log was read
 }
 
 // account is one provider within a client: the provider with what the client keeps for it.
@@ -77,6 +78,7 @@ type account struct {
 	info   Info
 	pacer  pacer
 	poller poller
+	gather gather
 	wires  wires
 }
 

@@ -1,0 +1,44 @@
+package runctl
+
+import (
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// signer derives the key that enters the machine with this label: any process with the owner's secret
+// makes the same one, and nothing has to be stored. nil without a secret.
+func (c *Client) signer(label string) ed25519.PrivateKey {
+	if len(c.cfg.Secret) == 0 {
+		return nil
+	}
+	seed, err := hkdf.Key(sha256.New, c.cfg.Secret, nil, "runctl machine access v1 "+label, ed25519.SeedSize)
+	if err != nil {
+		return nil // only for impossible lengths
+	}
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+// access is how the client enters a machine.
+func (c *Client) access(label string) Access {
+	if k := c.signer(label); k != nil {
+		return Access{Signer: k}
+	}
+	return Access{}
+}
+
+// authorizedKey is the public half in OpenSSH's one-line format, "" without a secret.
+func (c *Client) authorizedKey(label string) string {
+	k := c.signer(label)
+	if k == nil {
+		return ""
+	}
+	var b []byte
+	for _, part := range [][]byte{[]byte("ssh-ed25519"), k.Public().(ed25519.PublicKey)} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
+	}
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString(b) + " runctl"
+}

@@ -1,0 +1,219 @@
+package runctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"runctl/internal/job"
+)
+
+// shellProcess is a run on the shell road: the supervisor's verbs over a machine, seen as a Process.
+type shellProcess struct {
+	c    *Client
+	a    *account
+	inst Instance
+	run  string
+}
+
+// waitSlice bounds one blocking wait on a machine, so that a connection that died silently is noticed.
+const waitSlice = 5 * time.Minute
+
+// on runs f with the machine's connection. A connection on which f failed for reasons of its own is dropped.
+func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error {
+	m, err := p.c.machine(ctx, p.a, p.inst)
+	if err != nil {
+		return err
+	}
+	err = f(m)
+	var used *job.Used
+	var refused *job.Refused
+	var gap *job.Gap
+	var field *job.FieldError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, job.ErrNoRun):
+		return p.fail(ErrNotFound, "the machine knows no run of this id", err)
+	case errors.As(err, &used):
+		return p.fail(ErrConflict, "the run's id was used for a different job; choose another", nil)
+	case errors.As(err, &refused):
+		return p.fail(ErrConflict, "the machine refused the job", err)
+	case errors.As(err, &field):
+		return p.fail(ErrInvalid, "Job."+field.Field+": "+field.Problem, nil)
+	case errors.As(err, &gap):
+		return err
+	}
+	if ctx.Err() == nil {
+		p.a.wires.drop(p.inst.ID)
+	}
+	return p.fail(kindOr(err, ErrUnavailable), "the machine did not answer", err)
+}
+
+func kindOr(err error, k Kind) Kind {
+	if own := kindOf(err); own != "" {
+		return own
+	}
+	if errors.Is(err, context.Canceled) {
+		return ""
+	}
+	return k
+}
+
+func (p *shellProcess) fail(k Kind, msg string, err error) error {
+	return &Error{Provider: p.a.info.Name, Op: "exec", ID: p.inst.ID, Key: p.run, Kind: k, Err: err, Msg: msg}
+}
+
+// start hands the job over. Repeating it finds the same run.
+func (p *shellProcess) start(ctx context.Context, j Job, digest string) error {
+	spec, err := p.spec(j, digest)
+	if err != nil {
+		return err
+	}
+	return p.on(ctx, func(m job.Machine) error { return job.Start(ctx, m, spec) })
+}
+
+// spec translates a job for the supervisor. Secrets are revealed here, and travel on the connection's
+// standard input only.
+func (p *shellProcess) spec(j Job, digest string) (job.Spec, error) {
+	s := job.Spec{Run: j.ID, Digest: digest, Argv: j.Args, Dir: filepath.ToSlash(j.Dir), Env: maps.Clone(j.Env), Grace: j.Grace,
+		Limit: p.remaining(), Shared: j.Shared, Attempt: max(j.Attempt, 1), Resume: j.Resume}
+	if s.Grace == 0 {
+		s.Grace = defaultGrace
+	}
+	if j.Limit > 0 {
+		s.Limit = min(s.Limit, j.Limit)
+	}
+	if p.a.info.InPlace {
+		dir, err := filepath.Abs(j.Dir)
+		if err != nil {
+			return s, invalid("Job.Dir", "%v", err)
+		}
+		s.Dir = dir
+	}
+	if s.Env == nil {
+		s.Env = map[string]string{}
+	}
+	for name, secret := range j.Secrets {
+		v, err := secret.Reveal()
+		if err != nil {
+			return s, err
+		}
+		s.Env[name] = v
+	}
+	return s, nil
+}
+
+// remaining is what is left of the machine's lifetime, at least a second.
+func (p *shellProcess) remaining() time.Duration {
+	return max(p.inst.Mark.Lifetime-max(p.inst.Age(), 0), time.Second)
+}
+
+func (p *shellProcess) Status(ctx context.Context) (Status, error) {
+	return p.look(ctx, func(m job.Machine) (job.Status, error) { return job.Inspect(ctx, m, p.run) })
+}
+
+func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
+	for {
+		s, err := p.look(ctx, func(m job.Machine) (job.Status, error) { return job.Wait(ctx, m, p.run, waitSlice) })
+		if err != nil || s.Receipt != nil || s.Live == Dead {
+			return s, err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return s, err
+		}
+		if s.Live != Alive { // nothing holds the call back: do not spin
+			if err := sleep(ctx, time.Second); err != nil {
+				return s, err
+			}
+		}
+	}
+}
+
+func (p *shellProcess) look(ctx context.Context, f func(job.Machine) (job.Status, error)) (Status, error) {
+	var js job.Status
+	err := p.on(ctx, func(m job.Machine) (err error) { js, err = f(m); return err })
+	if err != nil {
+		return Status{Evidence: err.Error(), At: time.Now(), LogBytes: -1}, err
+	}
+	s := Status{Evidence: text(js.Evidence), At: time.Now(), LogBytes: js.LogBytes}
+	switch js.Phase {
+	case job.PhaseRunning, job.PhaseOrphaned:
+		s.Live = Alive
+	case job.PhaseDone:
+		s.Live = Dead
+	case job.PhaseLost:
+		s.Live = Dead
+		return s, nil
+	}
+	if r := js.Receipt; r != nil && js.Phase == job.PhaseDone {
+		s.Receipt = p.receipt(*r)
+	}
+	return s, nil
+}
+
+func (p *shellProcess) receipt(r job.Receipt) *Receipt {
+	own := checkReceipt(Receipt{Run: p.run, Source: r.Source, ExitCode: r.Code, Signal: r.Signal, Cause: Cause(r.Cause),
+		Checkpoint: r.Checkpoint, Started: r.Started, Ended: r.Ended, LogBytes: r.LogBytes})
+	return &own
+}
+
+func (p *shellProcess) Cancel(ctx context.Context, grace time.Duration) error {
+	return p.on(ctx, func(m job.Machine) error { return job.Cancel(ctx, m, p.run, grace) })
+}
+
+// Logs streams the run's output. The reader's pace is the stream's: nothing is buffered beyond one chunk.
+func (p *shellProcess) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
+	return func(yield func(LogChunk, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		pr, pw := io.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			err := p.on(ctx, func(m job.Machine) error {
+				_, err := job.Log(ctx, m, p.run, q.Offset, q.Follow, pw)
+				return err
+			})
+			pw.CloseWithError(err)
+		}()
+		defer func() { cancel(); pr.Close(); <-done }()
+		offset, buf := q.Offset, make([]byte, 32<<10)
+		for {
+			n, err := pr.Read(buf)
+			if n > 0 {
+				if !yield(LogChunk{Offset: offset, Data: buf[:n]}, nil) {
+					return
+				}
+				offset += int64(n)
+			}
+			if err == io.EOF { // all was delivered
+				return
+			}
+			var gap *job.Gap
+			if errors.As(err, &gap) && gap.From > gap.To {
+				yield(LogChunk{Offset: gap.To, Lost: gap.From - gap.To}, nil)
+				return
+			}
+			if err != nil {
+				yield(LogChunk{Offset: offset}, err)
+				return
+			}
+		}
+	}
+}
+
+// download streams a tar of a path of the run's.
+func (p *shellProcess) download(ctx context.Context, from string, w io.Writer) error {
+	err := p.on(ctx, func(m job.Machine) error { return job.Get(ctx, m, p.run, from, w) })
+	if err != nil {
+		e := asError(err, ErrUnavailable)
+		e.Op, e.Msg = "download", fmt.Sprintf("%s could not be fetched", from)
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package runctl
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Start launches a machine and starts the job on it: the cheapest offer that the spec's needs match, or the
+// very offer it names. It returns when the job was handed over. The machine ends itself Keep after the job's
+// end, and at its lifetime at the latest, whatever becomes of the caller; Terminate ends it sooner.
+//
+// Errors and keys are those of [Client.Launch]. When the caller cancels between launch and start, the machine
+// stays for the next Start with the same key, and ends itself after Keep. When a phase misses its deadline
+// the machine is terminated and the error is ErrTimeout.
+func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
+	if s.Keep == 0 {
+		s.Keep = defaultKeep
+	}
+	p, err := c.plan(ctx, s.launch(), &s.Job)
+	if err != nil {
+		return nil, err
+	}
+	i, err := c.launch(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.account(i.Provider)
+	if err != nil {
+		return nil, err
+	}
+	if i.Road == RoadJob {
+		return c.newRun(ctx, a, i, p.job.ID)
+	}
+	r, err := c.submit(ctx, a, i, *p.job, p.digest)
+	if err != nil {
+		return nil, c.strand(ctx, a, i, err)
+	}
+	return r, nil
+}
+
+// strand gives a machine whose job could not be started its defined end: kept for the next call when it was
+// the caller who left, terminated otherwise.
+func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) error {
+	e := asError(err, ErrUnavailable)
+	e.Provider, e.ID, e.Key = a.info.Name, i.ID, i.Mark.Key
+	if ctx.Err() != nil {
+		e.Kind, e.MayBill = "", true
+		if e.Err == nil {
+			e.Err = context.Cause(ctx)
+		}
+		e.Msg = "stopped before the job was started; the machine stays for the next Start with this key and ends itself if none comes"
+		return e
+	}
+	if err := c.record(Intent{Event: IntentAbandoned, Provider: a.info.Name, Key: i.Mark.Key, Digest: i.Mark.Digest, ID: i.ID}); err != nil {
+		c.log.Warn("the intent log was not written", "id", i.ID, "error", err)
+	}
+	if ended := c.terminate(context.WithoutCancel(ctx), a, i); ended != nil {
+		e.MayBill, e.Err = true, errors.Join(e.Err, ended)
+	} else if e.Msg != "" {
+		e.Msg += "; the machine was terminated"
+	}
+	return e
+}
+
+// Run is Start, Wait, collecting the job's outputs into spec.Collect where that is set, and Terminate. The
+// error is nil only for a receipt with exit code 0 and after the machine was shown ended. When the context
+// ends first, the job goes on; the same key finds it again.
+func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
+	r, err := c.Start(ctx, s)
+	if err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := r.Wait(ctx)
+	if ctx.Err() != nil {
+		return receipt, err
+	}
+	if s.Collect != "" && (err == nil || kindOf(err) == "") {
+		for _, out := range s.Job.Outputs {
+			if down := r.Download(ctx, out, s.Collect); down != nil {
+				return receipt, errors.Join(err, fmt.Errorf("the machine is kept for another try: %w", down))
+			}
+		}
+	}
+	return receipt, errors.Join(err, c.Terminate(ctx, r.Ref()))
+}
+
+// Submit starts a job on a machine that was launched by hand, and waits until it can be reached. The job's
+// ID is the run's idempotency key: repeated, it finds the run. A machine that is stopped, gone, another
+// owner's, or busy with a run that does not share is ErrConflict.
+func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
+	if j.ID == "" {
+		j.ID = "r-" + shortHash(12, rand.Text())
+	}
+	if err := checkJob(j); err != nil {
+		return nil, err
+	}
+	a, i, err := c.find(ctx, on)
+	if err != nil {
+		return nil, err
+	}
+	refuse := func(msg string) error {
+		return &Error{Provider: a.info.Name, Op: "submit", ID: i.ID, Key: i.Mark.Key, Kind: ErrConflict, Msg: msg}
+	}
+	switch {
+	case !i.State.Billing():
+		return nil, refuse("the machine has ended; launch another")
+	case i.State == StateStopped || i.State == StateStopping:
+		return nil, refuse("the machine is stopped; StartInstance it first")
+	case i.Road == RoadJob:
+		return nil, refuse("the machine is the vessel of one job and takes no other")
+	case i.Age() > i.Mark.Lifetime:
+		return nil, refuse(fmt.Sprintf("its lifetime of %s is over; launch another", i.Mark.Lifetime))
+	}
+	if err := checkPlace(a, Offer{Keeps: true}, &j); err != nil {
+		return nil, err
+	}
+	return c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))
+}
+
+// submit brings a job to a machine: up, reachable, handed over, each within its deadline.
+func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, digest string) (*Run, error) {
+	i, err := c.reach(ctx, a, i)
+	if err != nil {
+		return nil, err
+	}
+	p := &shellProcess{c: c, a: a, inst: i, run: j.ID}
+	err = c.phase(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", func(ctx context.Context) error {
+		for n := 1; ; n++ {
+			err := p.start(ctx, j, digest)
+			if k := kindOf(err); err == nil || k == ErrInvalid || k == ErrConflict || k == ErrClosed {
+				return err // repeating a start finds the first, so only the others are worth it
+			}
+			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.trace(Event{Name: EventStarted, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key, Run: j.ID})
+	return &Run{c: c, a: a, inst: i, run: j.ID, proc: p}, nil
+}
+
+// reach waits until a machine runs and commands can be run on it.
+func (c *Client) reach(ctx context.Context, a *account, i Instance) (Instance, error) {
+	if i.State != StateRunning {
+		err := c.phase(ctx, c.cfg.Deadlines.Boot, "the machine did not come up", func(ctx context.Context) (err error) {
+			i, err = c.wait(ctx, a, i, func(i Instance) bool { return i.State == StateRunning })
+			return err
+		})
+		if err != nil {
+			return i, err
+		}
+	}
+	c.trace(Event{Name: EventRunning, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key})
+	err := c.phase(ctx, c.cfg.Deadlines.Connect, "the machine is up but cannot be reached", func(ctx context.Context) error {
+		for n := 1; ; n++ {
+			_, err := c.machine(ctx, a, i)
+			if err == nil || errors.Is(err, errors.ErrUnsupported) || kindOf(err) == ErrClosed {
+				return err
+			}
+			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
+				return err
+			}
+			if now, err := c.get(ctx, a, i.ID, i.Mark.Key); err == nil {
+				if i = now; !i.State.Billing() {
+					return &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Key: i.Mark.Key, Kind: ErrLost, Msg: "the machine has ended" + because(i.Reason)}
+				}
+			}
+		}
+	})
+	if err == nil {
+		c.trace(Event{Name: EventConnected, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key})
+	}
+	return i, err
+}
+
+// phase bounds f. When the phase's own deadline passes, and not the caller's, the error is ErrTimeout.
+func (c *Client) phase(ctx context.Context, limit time.Duration, what string, f func(context.Context) error) error {
+	own, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := f(own)
+	if err != nil && own.Err() != nil && ctx.Err() == nil {
+		return &Error{Kind: ErrTimeout, Err: err, Msg: fmt.Sprintf("%s within %s", what, limit)}
+	}
+	return err
+}
+
+// Attach finds a run again from its stored reference, in any process of the owner. A reference without a run
+// means the run that its machine was launched for.
+func (c *Client) Attach(ctx context.Context, ref Ref) (*Run, error) {
+	a, i, err := c.find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if ref.Run == "" {
+		ref.Run = i.Mark.Key
+	}
+	return c.newRun(ctx, a, i, ref.Run)
+}
+
+// newRun makes the handle of a run by the instance's road.
+func (c *Client) newRun(ctx context.Context, a *account, i Instance, run string) (*Run, error) {
+	r := &Run{c: c, a: a, inst: i, run: run}
+	if i.Road != RoadJob {
+		r.proc = &shellProcess{c: c, a: a, inst: i, run: run}
+		return r, nil
+	}
+	jr, ok := As[JobRunner](a.Provider)
+	if !ok {
+		return nil, &Error{Provider: a.info.Name, Op: "attach", ID: i.ID, Kind: ErrInvalid, Err: errors.ErrUnsupported, Msg: "the machine is the vessel of a job, and the provider cannot follow jobs"}
+	}
+	p, err := jr.Process(ctx, i)
+	if err != nil {
+		return nil, c.wrap(a, Event{Op: "attach", ID: i.ID, Key: i.Mark.Key, Run: run}, err)
+	}
+	r.proc = p
+	return r, nil
+}

@@ -1,0 +1,95 @@
+package runctl
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// wires keeps one connection per machine, shared by all runs on it.
+type wires struct {
+	mu     sync.Mutex
+	byID   map[string]*wire
+	closed bool
+}
+
+// wire is one machine's connection. Its lock is held while connecting, so that all who want it wait for the
+// same attempt.
+type wire struct {
+	lock    chan struct{}
+	machine Machine
+}
+
+// machine returns the open connection to an instance, or makes it.
+func (c *Client) machine(ctx context.Context, a *account, i Instance) (Machine, error) {
+	con, ok := As[Connector](a.Provider)
+	if !ok {
+		return nil, &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Kind: ErrInvalid, Err: errors.ErrUnsupported, Msg: "machines here cannot be entered"}
+	}
+	w, err := a.wires.wire(i.ID)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case w.lock <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-w.lock }()
+	if w.machine != nil {
+		return w.machine, nil
+	}
+	m, err := call(ctx, c, a, Event{Op: "connect", ID: i.ID, Key: i.Mark.Key}, c.cfg.Deadlines.Call,
+		func(ctx context.Context) (Machine, error) { return con.Connect(ctx, i, c.access(i.Label)) })
+	if err != nil {
+		return nil, err
+	}
+	w.machine = m
+	return m, nil
+}
+
+func (ws *wires) wire(id string) (*wire, error) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.closed {
+		return nil, &Error{Kind: ErrClosed, Msg: "the client was closed"}
+	}
+	if ws.byID == nil {
+		ws.byID = map[string]*wire{}
+	}
+	w := ws.byID[id]
+	if w == nil {
+		w = &wire{lock: make(chan struct{}, 1)}
+		ws.byID[id] = w
+	}
+	return w, nil
+}
+
+// drop closes a machine's connection, after a failure or its end; the next use connects again.
+func (ws *wires) drop(id string) {
+	ws.mu.Lock()
+	w := ws.byID[id]
+	delete(ws.byID, id)
+	ws.mu.Unlock()
+	if w != nil {
+		w.shut()
+	}
+}
+
+func (ws *wires) close() {
+	ws.mu.Lock()
+	all := ws.byID
+	ws.byID, ws.closed = nil, true
+	ws.mu.Unlock()
+	for _, w := range all {
+		w.shut()
+	}
+}
+
+func (w *wire) shut() {
+	w.lock <- struct{}{}
+	defer func() { <-w.lock }()
+	if w.machine != nil {
+		_ = w.machine.Close()
+	}
+}
