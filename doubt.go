@@ -38,9 +38,6 @@ func (c *Client) resolve(ctx context.Context, p *plan, st *keyState) (Instance, 
 	for pause := time.Duration(0); ; pause = min(max(2*pause, time.Second), 16*time.Second) {
 		now := time.Now()
 		next := now.Add(pause)
-		if info.Settle > 0 && now.Before(edge) && next.After(edge) {
-			next = edge // a look at the edge, never over it
-		}
 		if next.After(giveUp) {
 			next = giveUp
 		}

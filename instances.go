@@ -36,7 +36,7 @@ func (c *Client) find(ctx context.Context, ref Ref) (*account, Instance, error) 
 	}
 	var best *Instance
 	for n := range s.list {
-		if i := &s.list[n]; i.Mark.Key == ref.Key && (best == nil || better(*i, *best)) {
+		if i := &s.list[n]; i.Mark.Key == ref.Key && (best == nil || older(*i, *best)) {
 			best = i
 		}
 	}

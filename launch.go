@@ -142,7 +142,7 @@ func (c *Client) adoptable(ctx context.Context, p *plan, a *account, maxAge time
 			other = true
 			continue
 		}
-		if best == nil || better(*i, *best) {
+		if best == nil || older(*i, *best) {
 			best = i
 		}
 	}
@@ -157,11 +157,8 @@ func (c *Client) adoptable(ctx context.Context, p *plan, a *account, maxAge time
 	return *best, true, nil
 }
 
-// better prefers a living machine, then the older one, then the smaller id.
-func better(a, b Instance) bool {
-	if a.State.Billing() != b.State.Billing() {
-		return a.State.Billing()
-	}
+// older orders machines of one mark: the oldest is the original, whatever has become of it.
+func older(a, b Instance) bool {
 	if !a.Launched.Equal(b.Launched) {
 		return a.Launched.Before(b.Launched)
 	}

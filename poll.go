@@ -171,34 +171,40 @@ func (p *poller) deliver(ctx context.Context, asked []*waiter, s snapshot) {
 }
 
 // gather is a listing shared by those who ask at the same time: each gets one that was begun after it
-// asked.
+// asked. It is cut short when all who asked have left.
 type gather struct {
 	mu      sync.Mutex
-	current *gathering // running; who comes now is too late for it
+	running bool
 	next    *gathering // not begun; who comes now takes part
 }
 
 type gathering struct {
-	done chan struct{}
-	snap snapshot
+	ctx    context.Context
+	cancel context.CancelFunc
+	users  int // guarded by gather.mu
+	done   chan struct{}
+	snap   snapshot
 }
 
-// fresh returns a listing begun after the call. The listing outlives a caller who leaves.
+// fresh returns a listing begun after the call.
 func (c *Client) fresh(ctx context.Context, a *account) snapshot {
 	if err := context.Cause(ctx); err != nil {
-		return snapshot{err: err}
+		return snapshot{err: c.wrap(a, Event{Op: "list"}, err)}
 	}
 	g := &a.gather
 	g.mu.Lock()
 	if g.next == nil {
 		g.next = &gathering{done: make(chan struct{})}
+		g.next.ctx, g.next.cancel = context.WithCancel(context.Background())
 	}
 	mine := g.next
-	if g.current == nil {
-		g.current, g.next = mine, nil
+	mine.users++
+	if !g.running {
+		g.running = true
 		go g.run(c, a)
 	}
 	g.mu.Unlock()
+	defer g.leave(mine)
 	select {
 	case <-mine.done:
 		return mine.snap
@@ -207,19 +213,27 @@ func (c *Client) fresh(ctx context.Context, a *account) snapshot {
 	}
 }
 
+func (g *gather) leave(m *gathering) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m.users--; m.users == 0 {
+		m.cancel()
+		if g.next == m {
+			g.next = nil // not begun, and nobody wants it
+		}
+	}
+}
+
 func (g *gather) run(c *Client, a *account) {
 	for {
 		g.mu.Lock()
-		now := g.current
+		now := g.next
+		g.next, g.running = nil, now != nil
 		g.mu.Unlock()
-		now.snap = c.listing(context.Background(), a, c.cfg.Owner)
-		g.mu.Lock()
-		close(now.done)
-		g.current, g.next = g.next, nil
-		over := g.current == nil
-		g.mu.Unlock()
-		if over {
+		if now == nil {
 			return
 		}
+		now.snap = c.listing(now.ctx, a, c.cfg.Owner)
+		close(now.done)
 	}
 }
