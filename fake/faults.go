@@ -134,9 +134,14 @@ func (p Physics) misfortune(op Op, key, nth string) *Fault {
 	}
 }
 
-// call is what every operation goes through: latency, faults, throttling, and the effect once, under the
-// lock and at an instant of its own. The names are the key first, then what else a fault may be aimed at.
+// call is a visit without a body.
 func (c *Cloud) call(ctx context.Context, op Op, key string, effect func(now time.Time) error, names ...string) error {
+	return c.visit(ctx, op, key, names, effect, nil)
+}
+
+// visit is what every operation goes through: latency, faults, throttling, the effect once, under the lock
+// and at an instant of its own, and then what may block. A fault may be aimed at the key or at the names.
+func (c *Cloud) visit(ctx context.Context, op Op, key string, names []string, effect func(now time.Time) error, body func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -179,6 +184,9 @@ func (c *Cloud) call(ctx context.Context, op Op, key string, effect func(now tim
 	}
 	c.mu.Unlock()
 
+	if body != nil && err == nil && (f == nil || f.After) {
+		err = body()
+	}
 	if f != nil {
 		if f.Hang {
 			<-ctx.Done()

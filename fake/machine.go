@@ -63,7 +63,7 @@ func (c *Cloud) advance(m *machine, now time.Time) {
 		m.next = time.Time{}
 	}
 	for !m.next.After(now) {
-		due, ok := c.due(m, now)
+		due, ok := c.due(m)
 		if !ok {
 			m.next = far
 			return
@@ -83,7 +83,7 @@ var far = time.Unix(1<<40, 0)
 
 // due is the next change that comes by itself, given all that is known now; an instant in the future may
 // still move.
-func (c *Cloud) due(m *machine, now time.Time) (change, bool) {
+func (c *Cloud) due(m *machine) (change, bool) {
 	var first change
 	found := false
 	offer := func(ch change) {
@@ -109,7 +109,7 @@ func (c *Cloud) due(m *machine, now time.Time) (change, bool) {
 		offer(change{m.deadline(), runctl.StateTerminated, "lifetime is over"})
 	}
 	if state == runctl.StateRunning {
-		if t, ok := c.idleEnd(m, now); ok {
+		if t, ok := c.idleEnd(m); ok {
 			offer(change{t, runctl.StateTerminated, "job is over"})
 		}
 	}
@@ -129,7 +129,7 @@ func (m *machine) deadline() time.Time {
 }
 
 // idleEnd is when the machine ends itself for want of work.
-func (c *Cloud) idleEnd(m *machine, now time.Time) (time.Time, bool) {
+func (c *Cloud) idleEnd(m *machine) (time.Time, bool) {
 	if m.job != nil {
 		r, ok := m.job.end()
 		if !ok {
@@ -143,7 +143,7 @@ func (c *Cloud) idleEnd(m *machine, now time.Time) (time.Time, bool) {
 	if m.req.Keep <= 0 {
 		return time.Time{}, false
 	}
-	since, next := m.desk.idle(m.now().at, now)
+	since, next := m.desk.idle(m.now().at)
 	if !since.IsZero() {
 		return since.Add(m.req.Keep), true
 	}
@@ -170,7 +170,7 @@ func (c *Cloud) become(m *machine, ch change) {
 		if m.job != nil {
 			m.job.die(ch.at, ch.reason == reclaimed)
 		}
-		m.desk.die(ch.at)
+		m.desk.halt(ch.state != runctl.StateTerminated && ch.reason != endingReason, m.kept)
 	}
 	if ch.state == runctl.StateTerminated && !m.kept {
 		m.gone = ch.at.Add(memory)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"runctl"
+	"runctl/internal/job"
 )
 
 // vessel is the run of a job that came with the launch: its script and what was done to it. Everything
@@ -23,9 +24,10 @@ type vessel struct {
 	grace     time.Duration // of the cancel
 	finished  time.Time     // by Finish
 	code      int
-	halted    time.Time // the machine took it away
-	preempted bool      // with notice
-	disk      supervisor
+	halted    time.Time     // the machine took it away
+	preempted bool          // with notice
+	disk      *job.Emulator // through which its files are read
+	final     bool          // the disk is that of an ended run
 }
 
 // reveal reads the sources of secrets.
