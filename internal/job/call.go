@@ -1,0 +1,109 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+//go:embed supervisor.sh
+var script string
+
+// scriptID names the installed script by its content, so that versions live side by side and a running
+// supervisor is never changed under its feet.
+var scriptID = func() string {
+	sum := sha256.Sum256([]byte(script))
+	return hex.EncodeToString(sum[:8])
+}()
+
+// stub runs the installed script, or says that there is none.
+var stub = `R=${RUNCTL_ROOT:-${HOME:?}/.runctl}
+[ -f "$R/v1/sup-` + scriptID + `" ] && exec sh "$R/v1/sup-` + scriptID + `" "$@"
+printf '\nRUNCTL1 absent\nRUNCTL1 end\n'; exit ` + strconv.Itoa(absentCode)
+
+// installer puts stdin in place by one rename, and only when every byte arrived: a cut line installs
+// nothing, and of several at once each puts the same bytes.
+const installer = `umask 077
+R=${RUNCTL_ROOT:-${HOME:?}/.runctl} s=sup-$2 t=tmp-$2-$$
+mkdir -p "$R/v1" && cd "$R/v1" && cat >"$t" && n=$(wc -c <"$t") && [ "$((n))" -eq "$3" ] && mv -f "$t" "$s" && [ -f "$s" ] &&
+printf '\nRUNCTL1 installed\nRUNCTL1 end\n' && exit
+rm -f "$t"; printf '\nRUNCTL1 refused code=74 text=the supervisor could not be written below %s\nRUNCTL1 end\n' "$R"`
+
+// execute runs one verb with out as its stdout, installing the script first where it is missing. The error is the
+// transport's, or an exit code without a reply; what the reply says is the caller's matter.
+func execute(ctx context.Context, m Machine, stdin []byte, out io.Writer, verb ...string) error {
+	for attempt := 0; ; attempt++ {
+		var errs tailBuffer
+		seen := &absence{w: out}
+		argv := append([]string{"sh", "-c", stub, protocolTag}, verb...)
+		code, err := m.Exec(ctx, argv, bytes.NewReader(stdin), seen, &errs)
+		switch {
+		case err != nil:
+			return fmt.Errorf("job: %s: %w", verb[0], err)
+		case code == 0:
+			return nil
+		case code == absentCode && attempt == 0 && seen.absent():
+			if err := install(ctx, m); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("job: %s: exit code %d: %s", verb[0], code, errs.text())
+		}
+	}
+}
+
+func install(ctx context.Context, m Machine) error {
+	argv := []string{"sh", "-c", installer, protocolTag, "install", scriptID, strconv.Itoa(len(script))}
+	var out limitedBuffer
+	var errs tailBuffer
+	code, err := m.Exec(ctx, argv, strings.NewReader(script), &out, &errs)
+	if err != nil {
+		return fmt.Errorf("job: install: %w", err)
+	}
+	lines, err := parseReply(out.Bytes())
+	if err != nil || len(lines) == 0 {
+		return fmt.Errorf("job: install: exit code %d: %s", code, errs.text())
+	}
+	return lines[0].err()
+}
+
+// ask runs a verb with a short reply and returns its lines; a refusal comes back as its error.
+func ask(ctx context.Context, m Machine, stdin []byte, verb ...string) ([]reply, error) {
+	var out limitedBuffer
+	if err := execute(ctx, m, stdin, &out, verb...); err != nil {
+		return nil, err
+	}
+	lines, err := parseReply(out.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, verb[0])
+	}
+	for _, l := range lines {
+		if err := l.err(); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}
+
+// absence passes output on, but for the stub's own word that there is no script.
+type absence struct {
+	w    io.Writer
+	head []byte
+}
+
+var absentReply = []byte("\n" + sentinel + kindAbsent + "\n")
+
+func (a *absence) Write(p []byte) (int, error) {
+	if room := maxLine - len(a.head); room > 0 {
+		a.head = append(a.head, p[:min(room, len(p))]...)
+	}
+	return a.w.Write(p)
+}
+
+func (a *absence) absent() bool { return bytes.Contains(a.head, absentReply) }
