@@ -1,0 +1,280 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"runctl"
+	"runctl/examples/runctl/cli/safe"
+)
+
+func (a *app) attachCommand() *cobra.Command {
+	c := newCommand("attach [RUN]", "Follow a run again as run would: its whole log, collect, terminate", between(0, 1, "at most one run"),
+		func(ctx context.Context, args []string) error { return a.attach(ctx, args) })
+	c.Annotations = map[string]string{followsRun: "yes"}
+	c.ValidArgsFunction = a.completeRuns
+	a.addRaw(c)
+	return c
+}
+
+func (a *app) attach(ctx context.Context, args []string) error {
+	x, rec, err := a.openRun(ctx, args)
+	if err != nil {
+		return err
+	}
+	if !rec.live() {
+		return a.replay(x, rec)
+	}
+	defer x.client.Close()
+	unlock, mine := x.lock(rec)
+	defer unlock()
+	if !mine {
+		x.say.sayf("%s: another runctl follows it and will collect it; only watching", rec.Name)
+	}
+	signals, stop := a.notify()
+	defer stop()
+	run, err := x.find(ctx, rec)
+	if err != nil {
+		return err
+	}
+	return x.follow(ctx, &watch{rec: rec, run: run, signals: signals, mine: mine})
+}
+
+// openRun opens the state directory and the run's record, and while it is live a session with its provider.
+func (a *app) openRun(ctx context.Context, args []string) (*session, *record, error) {
+	s, err := a.openState()
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := a.findRun(s, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !rec.live() {
+		return &session{app: a, state: s}, rec, nil
+	}
+	x, err := a.one(ctx, s, rec.Ref.Provider)
+	return x, rec, err
+}
+
+// find attaches to a live run. One whose machine is gone ends here, as lost; one whose launch is in doubt
+// stays in doubt while its machine is not seen.
+func (x *session) find(ctx context.Context, rec *record) (*runctl.Run, error) {
+	run, err := x.client.Attach(ctx, rec.Ref)
+	if err == nil {
+		if rec.Ref.ID == "" {
+			rec.Ref = run.Ref()
+			if t := run.Instance().Launched; !t.IsZero() {
+				rec.Launched = utc(t)
+			}
+			x.keep(rec)
+		}
+		return run, nil
+	}
+	if !errors.Is(err, runctl.ErrNotFound) && !errors.Is(err, runctl.ErrLost) {
+		return nil, err
+	}
+	if rec.Phase == phaseDoubt {
+		return nil, &exitError{exitDoubt, fmt.Errorf("%s: still in doubt: no machine with key %s is seen at %s\n%s", rec.Name, rec.Ref.Key,
+			rec.Ref.Provider, x.doubtHelp(rec))}
+	}
+	now, code := x.now().UTC(), exitLost
+	rec.Phase, rec.Ended, rec.Outcome, rec.Exit, rec.Note = phaseEnded, &now, "lost", &code, err.Error()
+	if rec.Launched == nil {
+		rec.Outcome = "not started"
+	}
+	x.keep(rec)
+	return nil, &exitError{exitLost, fmt.Errorf("%s: %s, its machine is gone and left no receipt: %w", rec.Name, rec.Outcome, err)}
+}
+
+// replay is attach for a run that was collected already.
+func (a *app) replay(x *session, rec *record) error {
+	if rec.Log != "" {
+		if err := a.printSaved(rec, 0); err != nil {
+			a.say.warnf("%s: %v", rec.Name, err)
+		}
+	}
+	res := x.resultOf(rec)
+	a.say.sayf("%s: ended %s, %s", rec.Name, a.clock(*rec.Ended), res.outcome)
+	if a.opt.json {
+		x.closing(rec, res)
+	}
+	return res.exit()
+}
+
+// resultOf is the result of a run that has ended, from its record.
+func (x *session) resultOf(rec *record) *result {
+	res := &result{outcome: rec.Outcome, receipt: rec.Receipt, note: rec.Note, cost: rec.Cost.money(), code: exitLost}
+	if rec.Exit != nil {
+		res.code = *rec.Exit
+	}
+	return res
+}
+
+// printSaved prints the saved log from an offset on.
+func (a *app) printSaved(rec *record, from int64) error {
+	f, err := os.Open(rec.Log)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Seek(from, io.SeekStart); err != nil {
+		return err
+	}
+	if a.opt.json {
+		for buf := make([]byte, 32<<10); ; {
+			n, err := f.Read(buf)
+			if n > 0 {
+				a.json.logEvent(from, buf[:n])
+				from += int64(n)
+			}
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	out, done := a.jobOut()
+	defer done()
+	if _, err := io.Copy(out, f); err != nil && !isPipe(err) {
+		return err
+	}
+	return nil
+}
+
+// jobOut is stdout for a job's bytes: made safe when it is a terminal.
+func (a *app) jobOut() (io.Writer, func()) {
+	if !a.outTTY || a.opt.raw {
+		return a.stdout, func() {}
+	}
+	w := safe.NewWriter(a.stdout)
+	return w, func() { _ = w.Close() }
+}
+
+func (a *app) waitCommand() *cobra.Command {
+	var timeout duration
+	c := newCommand("wait [RUN]", "Wait for a run's end in silence; the exit code is the job's", between(0, 1, "at most one run"),
+		func(ctx context.Context, args []string) error { return a.wait(ctx, args, time.Duration(timeout)) })
+	c.Annotations = map[string]string{followsRun: "yes"}
+	c.ValidArgsFunction = a.completeRuns
+	c.Flags().Var(&timeout, "timeout", "give up waiting after so long; the run goes on (exit 122)")
+	return c
+}
+
+func (a *app) wait(ctx context.Context, args []string, timeout time.Duration) error {
+	x, rec, err := a.openRun(ctx, args)
+	if err != nil {
+		return err
+	}
+	if !rec.live() {
+		res := x.resultOf(rec)
+		if a.opt.json {
+			x.closing(rec, res)
+		}
+		return res.exit()
+	}
+	defer x.client.Close()
+	own, stop := context.WithCancel(ctx)
+	defer stop()
+	if timeout > 0 {
+		own, stop = context.WithTimeout(ctx, timeout)
+		defer stop()
+	}
+	run, err := x.find(own, rec)
+	if err != nil {
+		return err
+	}
+	signals, end := a.notify()
+	defer end()
+	done := make(chan ending, 1)
+	go func() {
+		r, err := run.Wait(own)
+		done <- ending{r, err}
+	}()
+	select {
+	case sig := <-signals:
+		code := exitCtrlC
+		if sig != os.Interrupt {
+			code = exitTerm
+		}
+		return &exitError{code, fmt.Errorf("%s: stopped waiting; the run goes on\n%s", rec.Name, followUp(rec))}
+	case e := <-done:
+		if own.Err() != nil {
+			return &exitError{exitDoubt, fmt.Errorf("%s: still running after %s, and may bill\n%s", rec.Name, durText(timeout), followUp(rec))}
+		}
+		return x.settle(ctx, &watch{rec: rec, run: run, signals: signals}, e, nil)
+	}
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	var grace duration
+	c := newCommand("cancel RUN", "End a run: TERM, and KILL after the grace; collect, terminate", between(1, 1, "one run"),
+		func(ctx context.Context, args []string) error { return a.cancelRun(ctx, args, time.Duration(grace)) })
+	c.ValidArgsFunction = a.completeRuns
+	c.Flags().Var(&grace, "grace", "from TERM to KILL (the job's own)")
+	return c
+}
+
+// cancelRun ends a run and, unless somebody else follows it, collects it and ends its machine.
+func (a *app) cancelRun(ctx context.Context, args []string, grace time.Duration) error {
+	x, rec, err := a.openRun(ctx, args)
+	if err != nil {
+		return err
+	}
+	if !rec.live() {
+		a.say.sayf("%s: ended already, %s", rec.Name, rec.Outcome)
+		return nil
+	}
+	defer x.client.Close()
+	unlock, mine := x.lock(rec)
+	defer unlock()
+	signals, stop := a.notify()
+	defer stop()
+	run, err := x.find(ctx, rec)
+	if err != nil {
+		return asFailed(err)
+	}
+	if err := run.Cancel(ctx, grace); err != nil {
+		return err
+	}
+	if !mine {
+		x.say.sayf("%s: cancelled; the runctl that follows it collects and terminates", rec.Name)
+		return nil
+	}
+	x.stdout, x.outTTY = io.Discard, false // the log is saved, not shown
+	err = x.follow(ctx, &watch{rec: rec, run: run, signals: signals, grace: grace, mine: true})
+	if e := (*exitError)(nil); errors.As(err, &e) && e.code == exitDoubt || rec.live() {
+		return asFailed(err)
+	}
+	return nil
+}
+
+// asFailed makes an error's exit code the one that means failed.
+func asFailed(err error) error {
+	if e := (*exitError)(nil); errors.As(err, &e) {
+		return &exitError{exitFailed, e.err}
+	}
+	return err
+}
+
+// completeRuns offers the names of live runs to a shell.
+func (a *app) completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if s, err := a.openState(); err == nil {
+		all, _ := s.records()
+		for _, r := range all {
+			if r.live() {
+				names = append(names, r.Name)
+			}
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

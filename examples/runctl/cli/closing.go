@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"runctl"
+)
+
+// closing says, as the last word of run and attach, how the run ended, what it cost, and where things are.
+func (x *session) closing(rec *record, res *result) {
+	if x.opt.json {
+		f := map[string]any{"run": rec.Name, "outcome": res.outcome, "exit_code": res.code, "receipt": res.receipt, "ref": rec.Ref,
+			"cost": toMoney(res.cost), "terminated": res.terminated, "log": rec.Log, "outputs": rec.OutDir, "record": x.recordPath(rec.Name)}
+		if res.note != "" {
+			f["note"] = res.note
+		}
+		x.json.event("result", f)
+	}
+	if res.err != nil {
+		x.say.warnf("%s: %v", rec.Name, res.err)
+	}
+	x.say.sayf("%s", x.closingText(rec, res))
+	if res.err != nil && res.code == exitDoubt {
+		x.say.warnf("%s: something may still bill (exit %d); key %s\n%s", rec.Name, exitDoubt, rec.Ref.Key, followUp(rec))
+	}
+}
+
+func (x *session) closingText(rec *record, res *result) string {
+	parts := []string{x.endText(rec, res)}
+	if c := x.costPart(rec, res); c != "" {
+		parts[0] += ", " + c
+	}
+	if res.terminated && !rec.free() {
+		parts = append(parts, fmt.Sprintf("terminated %s, confirmed by %s", x.clock(res.ended), rec.Ref.Provider))
+	}
+	if res.note != "" {
+		parts = append(parts, res.note)
+	}
+	if rec.Log != "" {
+		what := "log"
+		if len(rec.Outputs) > 0 {
+			what = "log and outputs"
+		}
+		parts = append(parts, what+": "+quote(x.pathText(rec.OutDir)+"/"), "record: "+quote(x.pathText(x.recordPath(rec.Name))))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// endText is how the run ended and its exit code.
+func (x *session) endText(rec *record, res *result) string {
+	r := res.receipt
+	if r == nil {
+		return fmt.Sprintf("lost, exit %d", res.code)
+	}
+	name := rec.Name
+	if len(rec.Args) > 0 {
+		name = rec.Args[0]
+	}
+	took := durText(max(r.Ended.Sub(r.Started), 0))
+	own := ""
+	if r.Signal != "" {
+		own = ", signal " + r.Signal
+	}
+	switch r.Cause {
+	case runctl.CauseNotFound:
+		return fmt.Sprintf("%s: not found on the machine (exit %d). Is it installed there, and on the PATH?", name, r.ExitCode)
+	case runctl.CauseNotExec:
+		return fmt.Sprintf("%s: cannot be run on the machine (exit %d). Is it an executable for it?", name, r.ExitCode)
+	case runctl.CauseExit, runctl.CauseSignal:
+		if r.ExitCode >= exitDoubt && r.ExitCode <= exitNotFound {
+			own += ", the job's own"
+		}
+		if r.Succeeded() {
+			return fmt.Sprintf("succeeded in %s, exit 0", took)
+		}
+		return fmt.Sprintf("failed after %s, exit %d%s", took, r.ExitCode, own)
+	}
+	if r.ExitCode != res.code {
+		own += fmt.Sprintf("; the job left with %d", r.ExitCode)
+	}
+	return fmt.Sprintf("%s after %s, exit %d%s", res.outcome, took, res.code, own)
+}
+
+// costPart is what the machine cost, and how that comes about.
+func (x *session) costPart(rec *record, res *result) string {
+	switch {
+	case rec.ByHand || rec.Offer == nil || res.took == 0 && !rec.free():
+		return ""
+	case rec.free() && x.inPlace(rec.Ref.Provider):
+		return "cost none (own machine)"
+	case rec.free():
+		return "cost none"
+	case !res.cost.Known():
+		return "cost unknown"
+	}
+	p := rec.Offer.price()
+	seen := ""
+	if !p.At.IsZero() {
+		seen = ", price seen " + x.clock(p.At)
+	}
+	return fmt.Sprintf("%s (%s × %s/h%s)", costText(res.cost), durText(res.took.Truncate(time.Second)), moneyText(p.Hourly), seen)
+}
+
+// inPlace reports whether the provider's machine is this computer.
+func (x *session) inPlace(name string) bool {
+	for _, p := range x.client.Providers() {
+		if i := p.Info(); i.Name == name {
+			return i.InPlace
+		}
+	}
+	return false
+}

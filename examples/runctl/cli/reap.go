@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"runctl"
+)
+
+type reapFlags struct {
+	yes   bool
+	grace duration
+	most  int
+}
+
+func (a *app) reapCommand() *cobra.Command {
+	var f reapFlags
+	c := newCommand("reap [INSTANCE...]", "End machines of ours whose time is over, or those named; a dry run without --yes", nil,
+		func(ctx context.Context, args []string) error { return a.reap(ctx, f, args) })
+	c.Flags().BoolVar(&f.yes, "yes", false, "end them; without it they are only listed")
+	c.Flags().Var(&f.grace, "grace", "time beyond a machine's lifetime (10m)")
+	c.Flags().IntVar(&f.most, "most", 0, "end at most so many (5)")
+	return c
+}
+
+func (a *app) reap(ctx context.Context, f reapFlags, args []string) error {
+	s, err := a.openState()
+	if err != nil {
+		return err
+	}
+	req := runctl.ReapRequest{Grace: time.Duration(f.grace), Most: f.most, DryRun: !f.yes}
+	var need []string
+	for _, word := range args {
+		x, i, err := a.openInstance(ctx, word)
+		if err != nil {
+			return err
+		}
+		_ = x.client.Close()
+		req.Only, need = append(req.Only, i.Ref()), append(need, i.Provider)
+	}
+	providers, missing := a.configured(ctx, need)
+	if len(providers) == 0 {
+		return missing
+	}
+	x, err := a.connect(s, providers)
+	if err != nil {
+		return err
+	}
+	defer x.client.Close()
+	reaped, failed := x.client.Reap(ctx, req)
+	var errs []error
+	rows := []map[string]any{}
+	t := &table{head: []string{"INSTANCE", "PROVIDER", "STATE", "AGE", "WHY", "ENDED"}}
+	for _, r := range reaped {
+		ended := "no"
+		switch {
+		case r.Ended:
+			ended = "yes"
+			errs = append(errs, x.terminated(r.Instance))
+		case r.Err != nil:
+			ended = "failed"
+			errs = append(errs, r.Err)
+		case !f.yes:
+			ended = "dry run"
+		}
+		t.add(r.Instance.ID, r.Instance.Provider, r.Instance.State.String(), ageText(r.Instance.Age()), r.Why, ended)
+		rows = append(rows, map[string]any{"instance": toInstance(r.Instance), "why": r.Why, "ended": r.Ended})
+	}
+	switch {
+	case a.opt.json:
+		writeJSON(a.stdout, rows, true)
+	case len(reaped) == 0:
+		a.say.sayf("nothing is due")
+	default:
+		a.print(t)
+		if !f.yes {
+			a.say.sayf("dry run: nothing was ended; --yes ends them")
+		}
+	}
+	return a.incomplete(missing, failed, errors.Join(errs...))
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Groups of commands in the help.
+const (
+	groupRuns     = "runs"
+	groupLook     = "look"
+	groupMachines = "machines"
+)
+
+// fromEnv are the flags whose default may come from RUNCTL_NAME.
+var fromEnv = []string{"provider", "gpu", "region", "image", "lifetime", "max-price", "max-cost", "keep", "grace"}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "runctl",
+		Short: "Run training jobs on rented machines, and on this one",
+		Long: "Run training jobs on rented machines, and on this one.\n\n" +
+			"A job's output goes to stdout unchanged, every word of runctl to stderr. A RUN is a name, the unique\n" +
+			"beginning of one, or absent when one run is live. Flags stand before or after the command; what follows --\n" +
+			"is not touched.",
+		Example: "  runctl run -p local -- python train.py\n" +
+			"  runctl offers --gpu H100:8\n" +
+			"  runctl run -p aws --gpu H100:8 --lifetime 12h --out outputs -- python train.py\n" +
+			"  runctl ps",
+		Version: version(), SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q: see runctl help", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.prepare(cmd)
+		},
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetVersionTemplate("runctl {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupLook, Title: "What there is:"},
+		&cobra.Group{ID: groupMachines, Title: "Machines by hand:"})
+	f := root.PersistentFlags()
+	f.StringSliceVarP(&a.opt.providers, "provider", "p", nil, "providers, comma-separated (run and launch: aws; lists: all that are configured)")
+	f.BoolVar(&a.opt.json, "json", false, "machine-readable output")
+	f.BoolVarP(&a.opt.quiet, "quiet", "q", false, "only errors and warnings on stderr")
+	f.BoolVarP(&a.opt.verbose, "verbose", "v", false, "say more of what happens")
+	for group, cmds := range map[string][]*cobra.Command{
+		groupRuns:     {a.runCommand(), a.attachCommand(), a.waitCommand(), a.psCommand(), a.logsCommand(), a.cancelCommand()},
+		groupLook:     {a.offersCommand(), a.providersCommand()},
+		groupMachines: {a.launchCommand(), a.submitCommand(), a.stopCommand(), a.startCommand(), a.terminateCommand(), a.reapCommand()},
+	} {
+		for _, c := range cmds {
+			c.GroupID = group
+			c.DisableFlagsInUseLine = true
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// prepare takes defaults from the environment and sets the way in which we speak.
+func (a *app) prepare(cmd *cobra.Command) error {
+	for _, name := range fromEnv {
+		f := cmd.Flags().Lookup(name)
+		v := a.env("RUNCTL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+		if f == nil || f.Changed || v == "" {
+			continue
+		}
+		if name == "provider" && !launches(cmd) {
+			continue
+		}
+		if err := f.Value.Set(v); err != nil {
+			return usagef("RUNCTL_%s: %v", strings.ToUpper(strings.ReplaceAll(name, "-", "_")), err)
+		}
+	}
+	a.say.quiet, a.say.json = a.opt.quiet, a.opt.json
+	return nil
+}
+
+// launches reports whether the command launches something, so that a default provider makes sense.
+func launches(cmd *cobra.Command) bool { return cmd.Name() == "run" || cmd.Name() == "launch" }
+
+// commandFirst puts flags that stand before the command's word behind it, so that every flag may stand on
+// either side. What follows the word stays as it is.
+func commandFirst(root *cobra.Command, args []string) []string {
+	var lead []string
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" && args[0] != "--" {
+		n := 1
+		if takesValue(root, args[0]) && len(args) > 1 {
+			n = 2
+		}
+		lead, args = append(lead, args[:n]...), args[n:]
+	}
+	if len(args) == 0 || len(lead) == 0 || args[0] == "--" {
+		return append(lead, args...)
+	}
+	return append(append([]string{args[0]}, lead...), args[1:]...)
+}
+
+// takesValue reports whether a flag of any command, written as word, takes the next word as its value.
+func takesValue(root *cobra.Command, word string) bool {
+	if strings.Contains(word, "=") {
+		return false
+	}
+	for _, c := range append(root.Commands(), root) {
+		for _, set := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
+			var f *pflag.Flag
+			if name, long := strings.CutPrefix(word, "--"); long {
+				f = set.Lookup(name)
+			} else if short := strings.TrimLeft(word, "-"); short != "" {
+				// A group such as -qp ends in the one that may take a value.
+				f = set.ShorthandLookup(short[len(short)-1:])
+				if first := set.ShorthandLookup(short[:1]); first != nil && first.NoOptDefVal == "" && len(short) > 1 {
+					return false // -plocal
+				}
+			}
+			if f != nil {
+				return f.NoOptDefVal == ""
+			}
+		}
+	}
+	return false
+}
+
+// action is what a command does. ctx bounds the command, never a job.
+type action func(ctx context.Context, args []string) error
+
+// newCommand makes a command; flags stop at its first argument when the rest is a job's command.
+func newCommand(use, short string, args cobra.PositionalArgs, do action) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error { return do(cmd.Context(), args) },
+	}
+}
+
+// between checks the number of arguments; a negative most is no bound.
+func between(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || most >= 0 && len(args) > most {
+			return usagef("%s: give %s; it reads runctl %s", cmd.Name(), what, cmd.Use)
+		}
+		return nil
+	}
+}

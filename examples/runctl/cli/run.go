@@ -1,0 +1,294 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"runctl"
+)
+
+// runFlags are those of run.
+type runFlags struct {
+	needs
+	consent
+	jobFlags
+	resume string
+	detach bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	c := newCommand("run [flags] -- COMMAND [ARG...]", "Launch a machine, run a job on it, follow it, collect, terminate", nil,
+		func(ctx context.Context, args []string) error { return a.runJob(ctx, &f, args) })
+	c.Annotations = map[string]string{followsRun: "yes"}
+	c.Flags().SetInterspersed(false)
+	f.needs.add(c.Flags())
+	f.consent.add(c.Flags())
+	f.jobFlags.add(c.Flags())
+	c.Flags().StringVar(&f.resume, "resume", "", "`RUN` whose last checkpoint the job goes on from")
+	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "leave when the job runs; its name is printed on stdout")
+	a.addRaw(c)
+	return c
+}
+
+// addRaw adds the flag of the commands that print a job's bytes.
+func (a *app) addRaw(c *cobra.Command) {
+	c.Flags().BoolVar(&a.opt.raw, "raw", false, "send the job's bytes to a terminal unchanged, escape sequences included")
+}
+
+func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
+	job, err := f.job(a, args)
+	if err != nil {
+		return err
+	}
+	query, err := f.query()
+	if err != nil {
+		return err
+	}
+	s, err := a.openState()
+	if err != nil {
+		return err
+	}
+	all, err := s.records()
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, nothing)
+	}
+	rec := &record{Args: args, Dir: a.dir, Outputs: job.Outputs, Created: a.now().UTC(), Phase: phaseLaunching}
+	if err := nameRun(rec, f.name, all); err != nil {
+		return err
+	}
+	rec.OutDir = a.outDir(rec.Name)
+	providers, err := a.chosen(ctx)
+	if err != nil {
+		return err
+	}
+	x, err := a.connect(s, providers)
+	if err != nil {
+		return err
+	}
+	defer x.client.Close()
+	if f.resume != "" {
+		if job.Resume, err = x.checkpointDir(f.resume, providers); err != nil {
+			return err
+		}
+	}
+	job.ID, job.Attempt, job.Image = rec.Name, rec.Attempt, f.image
+	if len(providers) == 1 && providers[0].Info().InPlace {
+		job.Dir = a.dir
+	}
+	spec := runctl.RunSpec{Key: rec.Name, Needs: query, Job: job, Disk: int64(f.disk)}
+	est, err := x.prepareSpec(ctx, &spec, &f.needs, &f.consent)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return x.showPlan(rec.Name, est)
+	}
+	if err := x.consentTo(rec.Name, est, &spec, &f.needs, &f.consent, f.detach); err != nil {
+		return err
+	}
+	rec.plan(s, est, &spec)
+	if err := s.add(rec); err != nil {
+		return fmt.Errorf("%w. %s", err, nothing)
+	}
+	unlock, _ := s.lock(rec)
+	defer unlock()
+	signals, stop := a.notify()
+	defer stop()
+	run, err := x.start(ctx, rec, &spec, signals)
+	if err != nil {
+		return err
+	}
+	if f.detach {
+		x.printName = true
+		x.detached(rec, true)
+		return nil
+	}
+	return x.follow(ctx, &watch{rec: rec, run: run, signals: signals, grace: spec.Job.Grace, mine: true})
+}
+
+// plan writes what will be launched into the record, before anything is.
+func (r *record) plan(s *state, e runctl.Estimate, spec *runctl.RunSpec) {
+	r.Ref = runctl.Ref{Provider: e.Offer.Provider, Owner: s.owner, Key: r.Name, Run: r.Name}
+	r.Offer = toOffer(e.Offer)
+	r.Lifetime, r.Keep, r.EndsItself = seconds(e.Lifetime), seconds(spec.Keep), e.Offer.EndsItself
+	if r.Keep == 0 {
+		r.Keep = seconds(30 * time.Minute)
+	}
+}
+
+// showPlan is the end of a dry run.
+func (x *session) showPlan(name string, e runctl.Estimate) error {
+	if x.opt.json {
+		writeJSON(x.stdout, map[string]any{"run": name, "offer": toOffer(e.Offer), "road": e.Road.String(), "lifetime": seconds(e.Lifetime),
+			"max_cost": toMoney(e.Max), "others": e.Others}, true)
+		return nil
+	}
+	x.say.print(x.planText(name, e))
+	x.say.print(fmt.Sprintf("%d other offers would be tried on a lack of capacity. Dry run: nothing was launched", e.Others))
+	return nil
+}
+
+// checkpointDir is where an earlier run left its checkpoints, as a new machine sees it.
+func (x *session) checkpointDir(name string, providers []runctl.Provider) (string, error) {
+	old, err := x.findRun(x.state, []string{name})
+	if err != nil {
+		return "", fmt.Errorf("--resume: %w", err)
+	}
+	for _, p := range providers {
+		d, ok := runctl.As[interface {
+			CheckpointDir(instance, run string) string
+		}](p)
+		if ok && p.Info().Name == old.Ref.Provider && old.Ref.ID != "" {
+			if dir := d.CheckpointDir(old.Ref.ID, old.Ref.Run); dir != "" {
+				return dir, nil
+			}
+		}
+	}
+	return "", usagef("--resume %s: its checkpoints on %s cannot be reached from the new machine. %s", old.Name, old.Ref.Provider, nothing)
+}
+
+// start launches the machine and hands the job over. An interrupt ends what was launched.
+func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, signals <-chan os.Signal) (*runctl.Run, error) {
+	track := x.newTracker(rec.Name)
+	launched := false
+	x.listen(func(e runctl.Event) {
+		switch e.Name {
+		case runctl.EventLaunching:
+			rec.Ref.Provider, rec.Offer, rec.EndsItself = e.Provider, toOffer(*e.Offer), e.Offer.EndsItself
+			x.keep(rec)
+		case runctl.EventLaunched, runctl.EventAdopted:
+			now := x.now().UTC()
+			rec.Ref.ID, rec.Launched, launched = e.ID, &now, true
+			x.keep(rec)
+		}
+		track.event(e)
+		x.phaseEvent(rec, e)
+	})
+	own, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		run *runctl.Run
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		run, err := x.client.Start(own, *spec)
+		done <- result{run, err}
+	}()
+	var got os.Signal
+	for {
+		select {
+		case r := <-done:
+			x.listen(func(e runctl.Event) { x.phaseEvent(rec, e) })
+			track.close()
+			if r.err == nil {
+				rec.Ref, rec.Phase = r.run.Ref(), phaseRunning
+				if rec.Launched == nil {
+					now := x.now().UTC()
+					rec.Launched = &now
+				}
+				x.keep(rec)
+			}
+			switch {
+			case got != nil:
+				return nil, x.abandon(ctx, rec, r.err, got, launched)
+			case r.err != nil:
+				return nil, x.notStarted(ctx, rec, r.err, launched)
+			}
+			return r.run, nil
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				x.say.sayf("%s: going on until the job runs", rec.Name)
+			case got != nil:
+				track.close()
+				rec.Phase = phaseDoubt
+				x.keep(rec)
+				return nil, x.leave(rec)
+			default:
+				got = s
+				x.say.warnf("%s: giving up the launch; what was launched is ended. Once more leaves at once", rec.Name)
+				cancel()
+			}
+		}
+	}
+}
+
+// keep saves the record; a failure must not stop what is under way.
+func (x *session) keep(rec *record) {
+	if err := x.save(rec); err != nil {
+		x.say.warnf("%s: the record was not saved: %v", rec.Name, err)
+	}
+}
+
+// notStarted is the end of a launch that failed: the record goes when nothing was launched, and stays while
+// something may bill.
+func (x *session) notStarted(ctx context.Context, rec *record, err error, launched bool) error {
+	switch {
+	case mayBill(err):
+		rec.Phase, rec.Note = phaseDoubt, err.Error()
+		x.keep(rec)
+		return &exitError{exitDoubt, fmt.Errorf("%s: %w\n%s", rec.Name, err, x.doubtHelp(rec))}
+	case !launched:
+		x.remove(rec)
+		return err
+	}
+	if terr := x.client.Terminate(context.WithoutCancel(ctx), rec.Ref); terr != nil && !errors.Is(terr, runctl.ErrNotFound) {
+		return x.notStarted(ctx, rec, errors.Join(err, terr, runctl.ErrUncertain), launched)
+	}
+	now := x.now().UTC()
+	rec.Phase, rec.Ended, rec.Outcome, rec.Note = phaseEnded, &now, "not started", err.Error()
+	x.keep(rec)
+	return fmt.Errorf("%w\nThe machine was ended, and the job did not run", err)
+}
+
+// abandon is the end of a launch that was interrupted.
+func (x *session) abandon(ctx context.Context, rec *record, err error, sig os.Signal, launched bool) error {
+	code := exitCtrlC
+	if sig == syscall.SIGTERM {
+		code = exitTerm
+	}
+	if err == nil || launched {
+		if terr := x.client.Terminate(context.WithoutCancel(ctx), rec.Ref); terr != nil && !errors.Is(terr, runctl.ErrNotFound) {
+			return x.notStarted(ctx, rec, errors.Join(terr, runctl.ErrUncertain), launched)
+		}
+	} else if mayBill(err) {
+		return x.notStarted(ctx, rec, err, launched)
+	}
+	if !launched {
+		x.remove(rec)
+		return &exitError{code, errors.New("given up. " + nothing)}
+	}
+	now := x.now().UTC()
+	rec.Phase, rec.Ended, rec.Outcome, rec.Exit = phaseEnded, &now, "cancelled", &code
+	x.keep(rec)
+	return &exitError{code, errors.New("given up; the machine was ended")}
+}
+
+// doubtHelp are the commands that settle a doubt.
+func (x *session) doubtHelp(rec *record) string {
+	return fmt.Sprintf("%-36s look for it again\n%-36s end it when its lifetime is over; key %s",
+		command("runctl", "attach", rec.Name), command("runctl", "reap", "--yes"), rec.Ref.Key)
+}
+
+// phaseEvent tells of an event with --json.
+func (x *session) phaseEvent(rec *record, e runctl.Event) {
+	if !x.opt.json || e.Name == runctl.EventCall {
+		return
+	}
+	f := map[string]any{"run": rec.Name, "phase": string(e.Name), "time": utc(e.Time), "provider": e.Provider, "id": e.ID}
+	if e.Offer != nil {
+		f["offer"] = toOffer(*e.Offer)
+	}
+	if e.Err != nil {
+		f["message"] = e.Err.Error()
+	}
+	x.json.event("phase", f)
+}

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"runctl"
+	"runctl/examples/runctl/cli/safe"
+)
+
+// logName is the saved log within a run's directory; while a run is followed it has partSuffix.
+const (
+	logName    = "log"
+	partSuffix = ".part"
+)
+
+// sink takes a job's bytes to stdout, unchanged unless stdout is a terminal, and to the saved log.
+type sink struct {
+	x    *session
+	rec  *record
+	gate sync.Mutex // held while a question is open
+
+	mu   sync.Mutex
+	out  io.Writer    // nil: nobody reads any more
+	term *safe.Writer // out, when it is a terminal
+	file *os.File     // nil: not saved
+	next int64
+}
+
+// openSink opens the way out of a run's log. The sink works even when the log cannot be saved.
+func (x *session) openSink(rec *record, save bool) (*sink, error) {
+	s := &sink{x: x, rec: rec, out: x.stdout}
+	if x.outTTY && !x.opt.raw && !x.opt.json {
+		s.term = safe.NewWriter(x.stdout)
+		s.out = s.term
+	}
+	if !save {
+		return s, nil
+	}
+	if err := os.MkdirAll(rec.OutDir, 0o755); err != nil {
+		return s, err
+	}
+	f, err := os.Create(filepath.Join(rec.OutDir, logName+partSuffix))
+	if err != nil {
+		return s, err
+	}
+	s.file = f
+	return s, nil
+}
+
+func (s *sink) pause()  { s.gate.Lock() }
+func (s *sink) resume() { s.gate.Unlock() }
+
+func (s *sink) offset() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.next
+}
+
+// copy prints the log from where it stands to its end. An error is only said: what counts is the receipt.
+func (s *sink) copy(ctx context.Context, run *runctl.Run) {
+	for c, err := range run.Logs(ctx, runctl.LogQuery{Offset: s.offset(), Follow: true}) {
+		if err != nil {
+			if ctx.Err() == nil {
+				s.x.say.warnf("%s: its log was cut at byte %d: %v", s.rec.Name, s.offset(), err)
+			}
+			return
+		}
+		s.gate.Lock()
+		s.chunk(c)
+		s.gate.Unlock()
+	}
+}
+
+func (s *sink) chunk(c runctl.LogChunk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.Lost > 0:
+		s.x.say.warnf("%s: %d bytes of its log before byte %d are lost", s.rec.Name, c.Lost, c.Offset)
+	case c.Lost < 0:
+		s.x.say.warnf("%s: some of its log before byte %d is lost", s.rec.Name, c.Offset)
+	}
+	s.next = c.Offset + int64(len(c.Data))
+	if s.file != nil {
+		if _, err := s.file.Write(c.Data); err != nil {
+			s.x.say.warnf("%s: the log is not saved: %v", s.rec.Name, err)
+			s.drop()
+		}
+	}
+	switch {
+	case s.x.opt.json:
+		s.x.json.logEvent(c.Offset, c.Data)
+	case s.out != nil:
+		if _, err := s.out.Write(c.Data); err != nil {
+			// Nobody reads any more. The run is followed to its end all the same, so that it is collected
+			// and its machine ended.
+			s.out, s.term = nil, nil
+		}
+	}
+}
+
+// finish closes the saved log under its name and says in the record where it is.
+func (s *sink) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.term != nil {
+		_ = s.term.Close()
+	}
+	if s.file == nil {
+		return
+	}
+	part, path := s.file.Name(), filepath.Join(s.rec.OutDir, logName)
+	err := errors.Join(s.file.Sync(), s.file.Close())
+	s.file = nil
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		s.x.say.warnf("%s: the log is not saved: %v", s.rec.Name, err)
+		return
+	}
+	s.rec.Log = path
+}
+
+// close gives up what was not finished.
+func (s *sink) close() {
+	if !s.mu.TryLock() {
+		return // a reader that does not read holds it; the process ends
+	}
+	defer s.mu.Unlock()
+	s.out, s.term = nil, nil
+	s.drop()
+}
+
+func (s *sink) drop() {
+	if s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
+	}
+}
