@@ -116,7 +116,7 @@ func (c *Cloud) Stop(ctx context.Context, id string) error {
 		}
 		m.coming = []change{{now.Add(c.phys.around(c.phys.Stop, "stop", m.id, c.nth("stopped", m.id))), runctl.StateStopped, "stopped by request"}}
 		if c.phys.Stop > 0 {
-			m.coming = append([]change{{now, runctl.StateStopping, "stopping"}}, m.coming...)
+			m.coming = append([]change{{now, runctl.StateStopping, ""}}, m.coming...)
 		}
 		m.next = time.Time{}
 		c.advance(m, now)

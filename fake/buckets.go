@@ -31,7 +31,7 @@ func (b *bucket) take(now time.Time) (wait time.Duration) {
 	b.tokens = min(b.size, b.tokens+b.refill*now.Sub(b.at).Seconds())
 	b.at = now
 	if b.tokens < 1 {
-		return time.Duration((1 - b.tokens) / b.refill * float64(time.Second))
+		return 1 + time.Duration((1-b.tokens)/b.refill*float64(time.Second))
 	}
 	b.tokens--
 	return 0

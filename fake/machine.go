@@ -1,6 +1,8 @@
 package fake
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"runctl"
@@ -162,7 +164,7 @@ func (c *Cloud) become(m *machine, ch change) {
 	}
 	m.past = append(m.past, ch)
 	m.next = time.Time{}
-	c.note(ch.at, "%s %s: %s %s", m.key, m.id, ch.state, ch.reason)
+	c.note(ch.at, "%s", strings.TrimSuffix(fmt.Sprintf("%s %s: %s, %s", m.key, m.id, ch.state, ch.reason), ", "))
 	if ch.state == runctl.StateRunning && m.job != nil && m.job.started.IsZero() {
 		m.job.start(ch.at, m.past[0].at.Add(m.req.Lifetime), m.offer.EndsItself)
 	}
