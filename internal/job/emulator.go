@@ -1,7 +1,6 @@
 package job
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -131,22 +130,4 @@ func (e *Emulator) now() time.Time {
 func (e *Emulator) running(r *emuRun, now time.Time) bool {
 	_, ended := r.ended(now)
 	return !ended && e.died.IsZero()
-}
-
-// await blocks until the channel is closed, the instant has come (when there is one) or ctx is done, the
-// only one that is an error. e.mu is not held.
-func await(ctx context.Context, changed <-chan struct{}, at time.Time, timed bool) error {
-	var due <-chan time.Time
-	if timed {
-		t := time.NewTimer(time.Until(at))
-		defer t.Stop()
-		due = t.C
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-changed:
-	case <-due:
-	}
-	return nil
 }

@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// get sends the run's outputs at or below the path as a tar, in order of their names.
+// get sends what lies at the path as a tar, as the script does: names begin with "./" and the path, and
+// directories come before what is in them.
 func (c *verbCall) get() error {
-	outputs, at, err := c.e.outputs(c.args[0])
+	files, at, err := c.e.outputs(c.args[0])
 	if err != nil {
 		return c.fail(err)
 	}
 	want := path.Clean(c.args[1])
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(outputs)), func(name string) bool {
-		name = path.Clean(name)
-		return want != "." && name != want && !strings.HasPrefix(name, want+"/")
-	})
-	if len(names) == 0 && want != "." {
+	if !inside(want) {
+		return c.fail(&Refused{Code: RefusedNotFound, Reason: "the path leads out of the run"})
+	}
+	names := below(want, files)
+	if len(names) == 0 {
 		return c.fail(&Refused{Code: RefusedNotFound, Reason: "no such path"})
 	}
 	if _, err := io.WriteString(c.out, formatLine(kindTar)); err != nil {
@@ -29,18 +30,35 @@ func (c *verbCall) get() error {
 	}
 	w := tar.NewWriter(c.out)
 	for _, name := range names {
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: path.Clean(name), Mode: 0o644, Size: int64(len(outputs[name])), ModTime: at}
+		h := &tar.Header{Typeflag: tar.TypeDir, Name: "./" + name + "/", Mode: 0o755, ModTime: at}
+		if content, ok := files[name]; ok {
+			h = &tar.Header{Typeflag: tar.TypeReg, Name: "./" + name, Mode: 0o644, Size: int64(len(content)), ModTime: at}
+		} else if name == "." {
+			h.Name = "./"
+		}
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}
-		if _, err := io.WriteString(w, outputs[name]); err != nil {
+		if _, err := io.WriteString(w, files[name]); err != nil {
 			return err
 		}
 	}
 	return w.Close()
 }
 
-// outputs returns a run's files and their time, which is the run's start.
+// below returns the sorted names of the files and directories at and below want; "." is always there.
+func below(want string, files map[string]string) []string {
+	found := map[string]bool{".": want == "."}
+	for name := range files {
+		for ; name != "."; name = path.Dir(name) {
+			found[name] = want == "." || name == want || strings.HasPrefix(name, want+"/")
+		}
+	}
+	maps.DeleteFunc(found, func(_ string, in bool) bool { return !in })
+	return slices.Sorted(maps.Keys(found))
+}
+
+// outputs returns a run's files by their clean names, and their time, which is the run's start.
 func (e *Emulator) outputs(run string) (map[string]string, time.Time, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -51,5 +69,9 @@ func (e *Emulator) outputs(run string) (map[string]string, time.Time, error) {
 	case r == nil:
 		return nil, time.Time{}, ErrNoRun
 	}
-	return r.script.Outputs, r.started.Truncate(time.Second), nil
+	files := make(map[string]string, len(r.script.Outputs))
+	for name, content := range r.script.Outputs {
+		files[strings.TrimPrefix(path.Clean("/"+name), "/")] = content
+	}
+	return files, r.started.Truncate(time.Second), nil
 }

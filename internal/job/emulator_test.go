@@ -168,12 +168,12 @@ func TestLimitEndsARunForItsLifetime(t *testing.T) {
 		}
 		after(time.Hour)
 		for run, want := range map[string]Receipt{
-			"meek":  {Cause: "lifetime", Signal: "TERM", Code: 143, Ended: t0.Add(time.Minute)},
-			"deaf":  {Cause: "lifetime", Signal: "KILL", Code: 137, Ended: t0.Add(90 * time.Second)},
-			"saves": {Cause: "lifetime", Code: 4, Ended: t0.Add(70 * time.Second)},
-			"slow":  {Cause: "lifetime", Signal: "KILL", Code: 137, Ended: t0.Add(90 * time.Second)},
-			"quick": {Cause: "exit", Code: 2, Ended: t0.Add(time.Minute)},
-			"late":  {Cause: "lifetime", Code: 6, Ended: t0.Add(65 * time.Second)},
+			"meek":  {Cause: "lifetime", Signal: "TERM", Code: 143, Ended: t0.Add(time.Minute), End: EndTerm},
+			"deaf":  {Cause: "lifetime", Signal: "KILL", Code: 137, Ended: t0.Add(90 * time.Second), End: EndKill},
+			"saves": {Cause: "lifetime", Code: 4, Ended: t0.Add(70 * time.Second), End: EndTerm},
+			"slow":  {Cause: "lifetime", Signal: "KILL", Code: 137, Ended: t0.Add(90 * time.Second), End: EndKill},
+			"quick": {Cause: "exit", Code: 2, Ended: t0.Add(time.Minute), End: EndSelf},
+			"late":  {Cause: "lifetime", Code: 6, Ended: t0.Add(65 * time.Second), End: EndTerm},
 		} {
 			want.Run, want.Source, want.Started = run, "supervisor", t0
 			assert.Equal(t, want, emuReceipt(t, e, run), run)
@@ -232,9 +232,9 @@ func TestFinishReturnsTheProgram(t *testing.T) {
 		}
 		after(time.Hour)
 		assert.Equal(t, Receipt{Run: "early", Source: "supervisor", Cause: "exit", Code: 9, Started: t0,
-			Ended: t0.Add(25 * time.Second), LogBytes: 4}, emuReceipt(t, e, "early"))
+			Ended: t0.Add(25 * time.Second), LogBytes: 4, End: EndSelf}, emuReceipt(t, e, "early"))
 		assert.Equal(t, Receipt{Run: "saving", Source: "supervisor", Cause: "cancel", Code: 9, Started: t0,
-			Ended: t0.Add(25 * time.Second)}, emuReceipt(t, e, "saving"))
+			Ended: t0.Add(25 * time.Second), End: EndTerm}, emuReceipt(t, e, "saving"))
 		assert.Equal(t, 1, emuReceipt(t, e, "done").Code)
 		assert.Equal(t, PhaseRunning, look(t, e, "holds").Phase)
 	})

@@ -1,28 +1,86 @@
 package job
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
-func (c *verbCall) status() error {
-	s, _, _, _, err := c.e.watchRun(c.args[0])
-	if err != nil {
-		return err
-	}
-	return c.reply(formatStatus(s))
+// glance is one look at a run, and what to wait for until the next one is different.
+type glance struct {
+	status  Status
+	log     string          // all of it so far
+	changed <-chan struct{} // closed by the next call that changes something
+	line    time.Time       // of the next line; zero: none in sight
+	end     time.Time       // of the run; zero: none in sight
 }
 
+// glance looks at a run. With ErrNoRun comes the status of a run that never started.
+func (e *Emulator) glance(run string) (g glance, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.died.IsZero() {
+		return g, ErrGone
+	}
+	now := time.Now()
+	r := e.runs[run]
+	if r == nil {
+		g.status = Status{Run: run, Phase: PhaseNone, Evidence: "no such run", Up: now.Sub(e.born)}
+		return g, ErrNoRun
+	}
+	g.status, g.log, g.changed = e.status(r, now), r.output(now), e.watch()
+	if end, ends := r.ending(); ends {
+		g.end = end.at
+	}
+	if age, more := r.log.next(now.Sub(r.started)); more {
+		g.line = r.started.Add(age)
+	}
+	return g, nil
+}
+
+// await blocks until something changed, the earliest of the instants has come (zero ones do not count) or
+// ctx is done, the only one that is an error.
+func await(ctx context.Context, changed <-chan struct{}, instants ...time.Time) error {
+	var due <-chan time.Time
+	instants = slices.DeleteFunc(instants, time.Time.IsZero)
+	if len(instants) > 0 {
+		t := time.NewTimer(time.Until(slices.MinFunc(instants, time.Time.Compare)))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-changed:
+	case <-due:
+	}
+	return nil
+}
+
+// status replies with what is known of a run, of one that never started too.
+func (c *verbCall) status() error {
+	g, err := c.e.glance(c.args[0])
+	if err != nil && err != ErrNoRun {
+		return err
+	}
+	return c.reply(formatStatus(g.status))
+}
+
+// list replies with every run, in the order of their ids.
 func (c *verbCall) list() error {
 	if c.e.gone() {
 		return ErrGone
 	}
-	var lines string
-	for _, s := range c.e.Statuses() {
-		lines += formatStatus(s)
+	all := c.e.Statuses()
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Run, b.Run) })
+	var lines strings.Builder
+	for _, s := range all {
+		lines.WriteString(formatStatus(s))
 	}
-	return c.reply(lines)
+	return c.reply(lines.String())
 }
 
 // wait replies when the run does not run any more, or the time is over.
@@ -33,17 +91,14 @@ func (c *verbCall) wait() error {
 	}
 	until := time.Now().Add(time.Duration(min(seconds, int64(maxDuration/time.Second))) * time.Second)
 	for {
-		s, changed, end, ends, err := c.e.watchRun(c.args[0])
-		if err != nil {
+		g, err := c.e.glance(c.args[0])
+		if err != nil && err != ErrNoRun {
 			return err
 		}
-		if s.Phase != PhaseRunning || !time.Now().Before(until) {
-			return c.reply(formatStatus(s))
+		if g.status.Phase.Over() || !time.Now().Before(until) {
+			return c.reply(formatStatus(g.status))
 		}
-		if !ends || end.After(until) {
-			end = until
-		}
-		if err := await(c.ctx, changed, end, true); err != nil {
+		if err := await(c.ctx, g.changed, g.end, until); err != nil {
 			return err
 		}
 	}
@@ -57,73 +112,35 @@ func (c *verbCall) log() error {
 		return c.refuse("not an offset, or neither follow nor once")
 	}
 	for {
-		data, live, changed, next, timed, err := c.e.watchLog(c.args[0], from)
+		g, err := c.e.glance(c.args[0])
+		if size := int64(len(g.log)); err == nil && from > size {
+			err = &Gap{From: size, To: from}
+		}
 		if err != nil {
 			return c.fail(err)
 		}
-		for data != "" {
-			n := min(len(data), maxFrame)
-			if err := c.frame(from, data[:n]); err != nil {
+		for from < int64(len(g.log)) {
+			if from, err = c.frame(from, g.log[from:]); err != nil {
 				return err
 			}
-			from, data = from+int64(n), data[n:]
 		}
-		if !live || !follow {
-			return c.reply(formatLine(kindLog, fmt.Sprint("next=", from), "live="+map[bool]string{false: "0", true: "1"}[live]))
+		if over := g.status.Phase.Over(); over || !follow {
+			live := map[bool]string{true: "live=0", false: "live=1"}[over]
+			return c.reply(formatLine(kindLog, fmt.Sprint("next=", from), live))
 		}
-		if err := await(c.ctx, changed, next, timed); err != nil {
+		if err := await(c.ctx, g.changed, g.end, g.line); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *verbCall) frame(from int64, data string) error {
+// frame sends as much of the data as one frame may hold, and returns the offset after it.
+func (c *verbCall) frame(from int64, data string) (next int64, err error) {
+	data = data[:min(len(data), maxFrame)]
 	for _, part := range [...]string{formatLine(kindData, fmt.Sprint("from=", from), fmt.Sprint("n=", len(data))), data, frameEnd} {
 		if _, err := io.WriteString(c.out, part); err != nil {
-			return err
+			return from, err
 		}
 	}
-	return nil
-}
-
-// watchRun returns a look at a run, and what to wait for until the next one is different: a call's change,
-// or the run's end when one is in sight. A run that was never started is PhaseNone.
-func (e *Emulator) watchRun(run string) (s Status, changed <-chan struct{}, end time.Time, ends bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.died.IsZero() {
-		return s, nil, end, false, ErrGone
-	}
-	now := time.Now()
-	r := e.runs[run]
-	if r == nil {
-		return Status{Run: run, Phase: PhaseNone, Evidence: "no such run", Up: now.Sub(e.born)}, nil, end, false, nil
-	}
-	last, ends := r.ending()
-	return e.status(r, now), e.watch(), last.at, ends, nil
-}
-
-// watchLog returns the log from an offset on and whether the run may write more, and what to wait for until
-// there is more: a call's change, or the next line or end when one is in sight.
-func (e *Emulator) watchLog(run string, from int64) (data string, live bool, changed <-chan struct{}, next time.Time, timed bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.runs[run]
-	switch {
-	case !e.died.IsZero():
-		return "", false, nil, next, false, ErrGone
-	case r == nil:
-		return "", false, nil, next, false, ErrNoRun
-	}
-	now := time.Now()
-	out := r.output(now)
-	if size := int64(len(out)); from > size {
-		return "", false, nil, next, false, &Gap{From: size, To: from}
-	}
-	end, ends := r.ending()
-	next, timed = end.at, ends
-	if age, more := r.log.next(now.Sub(r.started)); more && (!ends || r.started.Add(age).Before(end.at)) {
-		next, timed = r.started.Add(age), true
-	}
-	return out[from:], e.running(r, now), e.watch(), next, timed, nil
+	return from + int64(len(data)), nil
 }
