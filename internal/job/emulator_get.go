@@ -71,7 +71,9 @@ func (e *Emulator) outputs(run string) (map[string]string, time.Time, error) {
 	}
 	files := make(map[string]string, len(r.script.Outputs))
 	for name, content := range r.script.Outputs {
-		files[strings.TrimPrefix(path.Clean("/"+name), "/")] = content
+		if name = strings.TrimPrefix(path.Clean("/"+name), "/"); name != "" {
+			files[name] = content
+		}
 	}
 	return files, r.started.Truncate(time.Second), nil
 }
