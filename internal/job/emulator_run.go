@@ -13,8 +13,9 @@ type emuRun struct {
 	log     emuLog
 	started time.Time
 
-	cancelled time.Time     // zero: not cancelled
-	grace     time.Duration // of the cancel
+	cancelled time.Time     // the first cancel before any end had begun; zero: none
+	grace     time.Duration // its own
+	hurried   time.Time     // KILL comes no later, because a later cancel said so; zero: none did
 	finished  time.Time     // zero: not by Finish
 	code      int           // of Finish
 }
@@ -30,20 +31,21 @@ type ending struct {
 // ending returns the run's end, be it past or to come; false: it goes on until somebody acts.
 func (r *emuRun) ending() (ending, bool) {
 	own, ends := r.own()
-	stop, grace, cause := r.stop()
+	stop, kill, cause := r.stop()
 	if cause == "" || ends && !own.at.After(stop) {
 		return own, ends
 	}
-	killed := ending{at: stop.Add(grace), code: 128 + signals["KILL"], signal: "KILL", cause: cause, how: EndKill}
+	saved := stop.Add(r.script.SaveTime)
+	killed := ending{at: kill, code: 128 + signals["KILL"], signal: "KILL", cause: cause, how: EndKill}
 	finished := !r.finished.IsZero() && r.finished.Before(killed.at)
 	switch {
 	case finished, r.script.IgnoreTerm && ends && own.at.Before(killed.at):
 		own.cause, own.how = cause, EndTerm
 		return own, true
-	case r.script.IgnoreTerm, r.script.SaveTime > grace:
+	case r.script.IgnoreTerm, saved.After(kill):
 		return killed, true
 	case r.script.SaveTime > 0:
-		return ending{at: stop.Add(r.script.SaveTime), code: r.script.SaveCode, cause: cause, how: EndTerm}, true
+		return ending{at: saved, code: r.script.SaveCode, cause: cause, how: EndTerm}, true
 	}
 	return ending{at: stop, code: 128 + signals["TERM"], signal: "TERM", cause: cause, how: EndTerm}, true
 }
@@ -70,16 +72,37 @@ func (r *emuRun) own() (ending, bool) {
 	return e, true
 }
 
-// stop returns when TERM comes, how long the grace is from then, and why; an empty cause: it does not.
-// The first reason stands.
-func (r *emuRun) stop() (at time.Time, grace time.Duration, cause string) {
+// stop returns when TERM comes, when KILL follows if it must, and why; an empty cause: neither comes. The
+// first reason stands, and the shortest grace holds.
+func (r *emuRun) stop() (term, kill time.Time, cause string) {
 	if r.spec.Limit > 0 {
-		at, grace, cause = r.started.Add(r.spec.Limit), r.spec.Grace, "lifetime"
+		term, cause = r.started.Add(r.spec.Limit), "lifetime"
+		kill = term.Add(r.spec.Grace)
 	}
-	if c := r.cancelled; !c.IsZero() && (cause == "" || c.Before(at)) {
-		at, grace, cause = c, r.grace, "cancel"
+	if c := r.cancelled; !c.IsZero() && (cause == "" || c.Before(term)) {
+		term, kill, cause = c, c.Add(r.grace), "cancel"
 	}
-	return at, grace, cause
+	if h := r.hurried; !h.IsZero() && h.Before(kill) {
+		kill = h
+	}
+	return term, kill, cause
+}
+
+// cancel takes a cancel in, which must come while the run goes on: the first begins the end; one that
+// comes when the end has begun can only shorten the grace, which counts from TERM.
+func (r *emuRun) cancel(now time.Time, grace time.Duration) {
+	term, kill, cause := r.stop()
+	if cause == "" || term.After(now) {
+		r.cancelled, r.grace = now, grace
+		return
+	}
+	at := term.Add(grace)
+	if at.Before(now) {
+		at = now
+	}
+	if at.Before(kill) {
+		r.hurried = at
+	}
 }
 
 // ended returns the end if it has come by now.

@@ -62,7 +62,7 @@ func (e *Emulator) admit(s Spec) (already bool, err error) {
 }
 
 // Cancel asks the run to end, as the verb does: TERM now, KILL when the grace is over; a negative grace is
-// the spec's own. A run that is ending or has ended stays as it is.
+// the spec's own. Of a run that is ending already the shortest grace holds; one that has ended stays as it is.
 func (e *Emulator) Cancel(run string, grace time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,14 +74,17 @@ func (e *Emulator) Cancel(run string, grace time.Duration) error {
 		return ErrNoRun
 	}
 	now := time.Now()
-	if at, _, cause := r.stop(); !e.running(r, now) || cause != "" && !at.After(now) {
+	if !e.running(r, now) {
 		return nil
 	}
 	if grace < 0 {
 		grace = r.spec.Grace
 	}
-	r.cancelled, r.grace = now, grace
-	e.change()
+	before, _ := r.ending()
+	r.cancel(now, grace)
+	if after, _ := r.ending(); after != before {
+		e.change()
+	}
 	return nil
 }
 

@@ -181,37 +181,71 @@ func TestLimitEndsARunForItsLifetime(t *testing.T) {
 	})
 }
 
-func TestCancelIsOneWayAndTheFirstStopStands(t *testing.T) {
+func TestCancelIsOneWayAndTheFirstReasonStands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		deaf := Script{Hold: true, IgnoreTerm: true}
 		e := emulated(map[string]Script{
 			"deaf": {Hold: true, IgnoreTerm: true, Log: strings.Repeat("x\n", 100), Duration: 100 * time.Second},
-			"both": {Hold: true, IgnoreTerm: true},
-			"over": {Hold: true, IgnoreTerm: true},
-			"done": {},
+			"both": deaf, "over": deaf, "spec": deaf, "done": {},
 		})
 		t0 := time.Now()
-		both, over := emuSpec("both"), emuSpec("over")
-		both.Limit, over.Limit = 15*time.Second, 5*time.Second
-		startAll(t, e, emuSpec("deaf"), both, over, emuSpec("done"))
+		both, over, spec := emuSpec("both"), emuSpec("over"), emuSpec("spec")
+		both.Limit, over.Limit, spec.Grace = 15*time.Second, 5*time.Second, 0
+		startAll(t, e, emuSpec("deaf"), both, over, spec, emuSpec("done"))
 		after(10 * time.Second)
-		for _, run := range []string{"deaf", "both", "over", "done"} {
-			require.NoError(t, e.Cancel(run, 20*time.Second), run)
+		for run, grace := range map[string]time.Duration{"deaf": 20 * time.Second, "both": 20 * time.Second, "over": time.Minute,
+			"spec": -1, "done": 0} {
+			require.NoError(t, e.Cancel(run, grace), run)
 		}
-		after(time.Second)
-		require.NoError(t, e.Cancel("deaf", 0), "a second cancel changes nothing")
 		assert.Equal(t, PhaseRunning, look(t, e, "deaf").Phase)
 		after(time.Hour)
-		deaf := emuReceipt(t, e, "deaf")
-		assert.Equal(t, t0.Add(30*time.Second), deaf.Ended)
-		assert.Equal(t, "cancel", deaf.Cause)
-		assert.EqualValues(t, 2*30, deaf.LogBytes, "the log goes on until the end, and no further")
-		assert.Equal(t, "cancel", emuReceipt(t, e, "both").Cause)
-		assert.Equal(t, t0.Add(30*time.Second), emuReceipt(t, e, "both").Ended)
-		assert.Equal(t, "lifetime", emuReceipt(t, e, "over").Cause, "it was ending when the cancel came")
-		assert.Equal(t, t0.Add(35*time.Second), emuReceipt(t, e, "over").Ended)
-		assert.Equal(t, "exit", emuReceipt(t, e, "done").Cause)
+		assert.EqualValues(t, 2*30, emuReceipt(t, e, "deaf").LogBytes, "the log goes on until the end, and no further")
+		for run, want := range map[string]Receipt{
+			"deaf": {Cause: "cancel", Ended: t0.Add(30 * time.Second)},
+			"both": {Cause: "cancel", Ended: t0.Add(30 * time.Second)},
+			"over": {Cause: "lifetime", Ended: t0.Add(35 * time.Second)}, // it was ending when the cancel came
+			"spec": {Cause: "cancel", Ended: t0.Add(10*time.Second + defaultGrace)},
+			"done": {Cause: "exit", Ended: t0},
+		} {
+			got := emuReceipt(t, e, run)
+			assert.Equal(t, want, Receipt{Cause: got.Cause, Ended: got.Ended}, run)
+		}
 		assert.ErrorIs(t, e.Cancel("nobody", 0), ErrNoRun)
 	})
+}
+
+func TestShortestGraceHolds(t *testing.T) {
+	for name, c := range map[string]struct {
+		second time.Duration // grace of a second cancel, 10 s after the first with a minute
+		end    time.Duration // after the first
+		how    string
+	}{
+		"shorter":      {30 * time.Second, 30 * time.Second, EndKill},
+		"over already": {5 * time.Second, 10 * time.Second, EndKill},
+		"none":         {0, 10 * time.Second, EndKill},
+		"longer":       {time.Hour, 40 * time.Second, EndTerm},
+		"long enough":  {40 * time.Second, 40 * time.Second, EndTerm},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := emulated(map[string]Script{"r": {Hold: true, SaveTime: 40 * time.Second}})
+			startAll(t, e, emuSpec("r"))
+			t0 := time.Now()
+			require.NoError(t, e.Cancel("r", time.Minute))
+			after(10 * time.Second)
+			changed := e.Changed()
+			require.NoError(t, e.Cancel("r", c.second))
+			select {
+			case <-changed:
+				assert.Equal(t, EndKill, c.how, name)
+			default:
+				assert.Equal(t, EndTerm, c.how, name)
+			}
+			after(time.Hour)
+			got := emuReceipt(t, e, "r")
+			assert.Equal(t, c.end, got.Ended.Sub(t0), name)
+			assert.Equal(t, c.how, got.End, name)
+		})
+	}
 }
 
 func TestFinishReturnsTheProgram(t *testing.T) {
