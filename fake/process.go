@@ -175,14 +175,18 @@ func (p *process) Logs(ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.
 	}
 }
 
-// Cancel asks for the run's end. The first asking stands; a run that has ended stays as it is.
+// Cancel asks for the run's end; grace 0 is the job's own. Of a run that is ending already the shortest
+// grace holds; one that has ended stays as it is.
 func (p *process) Cancel(ctx context.Context, grace time.Duration) error {
 	return p.call(ctx, func(now time.Time) error {
 		v := p.m.job
+		if grace <= 0 {
+			grace = v.graceOf()
+		}
 		if v.started.IsZero() { // not booted yet: the job will end as it starts
-			v.script = Script{Cause: string(runctl.CauseCancel), ExitCode: 143, Signal: "TERM"}
-		} else if _, ended := v.receipt(now); !ended && v.cancelled.IsZero() {
-			v.cancelled, v.grace = now, max(grace, 0)
+			v.script = Script{Cause: string(runctl.CauseCancel), Signal: "TERM"}
+		} else if _, ended := v.receipt(now); !ended {
+			v.cancel(now, grace)
 		}
 		p.c.note(now, "%s %s: cancelled", p.m.key, p.m.id)
 		p.c.moved(p.m)

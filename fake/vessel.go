@@ -20,8 +20,9 @@ type vessel struct {
 
 	started   time.Time // zero: the machine has not booted yet
 	limit     time.Time // TERM comes here; zero: never
-	cancelled time.Time
-	grace     time.Duration // of the cancel
+	cancelled time.Time     // the first cancel before any end had begun
+	grace     time.Duration // its own
+	hurried   time.Time     // KILL comes no later, because a later cancel said so
 	finished  time.Time     // by Finish
 	code      int
 	halted    time.Time     // the machine took it away
@@ -107,25 +108,48 @@ func (v *vessel) end() (runctl.Receipt, bool) {
 // ending is end on a machine that stays.
 func (v *vessel) ending() (runctl.Receipt, bool) {
 	own, ends := v.own()
-	stop, grace, cause := v.limit, v.graceOf(), runctl.CauseLifetime
-	if c := v.cancelled; !c.IsZero() && (stop.IsZero() || c.Before(stop)) {
-		stop, grace, cause = c, v.grace, runctl.CauseCancel
-	}
+	stop, kill, cause := v.stop()
 	if stop.IsZero() || ends && !own.Ended.After(stop) {
 		return own, ends
 	}
-	kill := stop.Add(grace)
 	s := v.script
+	saved := stop.Add(s.SaveTime)
 	switch {
 	case ends && own.Ended.Before(kill) && (s.IgnoreTerm || !v.finished.IsZero()):
 		own.Cause = cause
 		return own, true
-	case s.IgnoreTerm || s.SaveTime > grace:
+	case s.IgnoreTerm || saved.After(kill):
 		return v.signalled("KILL", 137, kill, cause), true
 	case s.SaveTime > 0:
-		return runctl.Receipt{ExitCode: s.SaveCode, Cause: cause, Ended: stop.Add(s.SaveTime)}, true
+		return runctl.Receipt{ExitCode: s.SaveCode, Cause: cause, Ended: saved}, true
 	}
 	return v.signalled("TERM", 143, stop, cause), true
+}
+
+// stop returns when TERM comes, when KILL follows if it must, and why; a zero time: neither comes. The
+// first reason stands, and the shortest grace holds.
+func (v *vessel) stop() (term, kill time.Time, cause runctl.Cause) {
+	if !v.limit.IsZero() {
+		term, kill, cause = v.limit, v.limit.Add(v.graceOf()), runctl.CauseLifetime
+	}
+	if c := v.cancelled; !c.IsZero() && (term.IsZero() || c.Before(term)) {
+		term, kill, cause = c, c.Add(v.grace), runctl.CauseCancel
+	}
+	if h := v.hurried; !h.IsZero() && h.Before(kill) {
+		kill = h
+	}
+	return term, kill, cause
+}
+
+// cancel takes a cancel in, which must come while the run goes on: the first begins the end; one that
+// comes when the end has begun can only shorten the grace, which counts from TERM.
+func (v *vessel) cancel(now time.Time, grace time.Duration) {
+	term, kill, _ := v.stop()
+	if term.IsZero() || term.After(now) {
+		v.cancelled, v.grace = now, grace
+	} else if at := later(term.Add(grace), now); at.Before(kill) {
+		v.hurried = at
+	}
 }
 
 func (v *vessel) signalled(name string, code int, at time.Time, cause runctl.Cause) runctl.Receipt {
@@ -140,7 +164,10 @@ func (v *vessel) own() (runctl.Receipt, bool) {
 	}
 	r := runctl.Receipt{ExitCode: s.ExitCode, Signal: s.Signal, Cause: runctl.CauseExit, Ended: v.started.Add(s.Duration)}
 	if s.Signal != "" {
-		r.ExitCode, r.Cause = 128+signals[s.Signal], runctl.CauseSignal
+		r.Cause = runctl.CauseSignal
+	}
+	if n, known := signals[s.Signal]; known {
+		r.ExitCode = 128 + n
 	}
 	r.Cause = cmp.Or(runctl.Cause(s.Cause), r.Cause)
 	return r, !s.Hold
