@@ -1,0 +1,109 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"runctl"
+)
+
+// OfferID is the id of the one offer: this computer.
+const OfferID = "local"
+
+// askTime bounds a question to a tool of this computer.
+const askTime = 3 * time.Second
+
+// Offers implements [runctl.Provider]: one offer, this computer, free. What cannot be found out is
+// unknown and no error; the GPUs are those that nvidia-smi shows.
+func (p *Provider) Offers(ctx context.Context, _ runctl.OfferQuery) ([]runctl.Offer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	o := runctl.Offer{
+		Provider: p.name, ID: OfferID, Type: machineType(), Market: runctl.OnDemand,
+		GPU: gpus(ctx), VCPU: runtime.NumCPU(), Memory: memory(ctx), Disk: freeDisk(existing(p.dir)),
+		Price: p.price(),
+		Roads: runctl.RoadShell, EndsItself: true, Keeps: true,
+	}
+	return []runctl.Offer{o}, ctx.Err()
+}
+
+func (p *Provider) price() runctl.Price {
+	return runctl.Price{Hourly: runctl.USD(0), Source: "own machine", At: p.now()}
+}
+
+// machineType is the computer's short name and architecture, such as lab7/amd64.
+func machineType() string {
+	host, err := os.Hostname()
+	host, _, _ = strings.Cut(host, ".")
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return host + "/" + runtime.GOARCH
+}
+
+// existing is dir, or the nearest directory above it that exists.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// gpus returns the GPUs that nvidia-smi shows, none when it is missing, fails or does not answer in time.
+func gpus(ctx context.Context) runctl.GPU {
+	out, err := ask(ctx, "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+	if err != nil {
+		return runctl.GPU{}
+	}
+	return parseGPUs(string(out))
+}
+
+// ask runs a tool and returns the first 64 KiB of what it says. It is over after askTime even if the
+// tool is not: a tool that hangs in its driver cannot be killed, and is left behind.
+func ask(ctx context.Context, argv ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	ownGroup(cmd)
+	cmd.WaitDelay = askTime / 10
+	out := limited{left: 64 << 10}
+	cmd.Stdout = &out
+	done := make(chan error, 1)
+	go func() { done <- cmd.Run() }()
+	select {
+	case err := <-done:
+		return out.Bytes(), err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(askTime / 10)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
+	return nil, context.Cause(ctx)
+}
+
+// limited keeps the first bytes of what is written to it, and refuses more.
+type limited struct {
+	bytes.Buffer
+	left int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	if len(b) > l.left {
+		return 0, errors.New("too much output")
+	}
+	l.left -= len(b)
+	return l.Buffer.Write(b)
+}
