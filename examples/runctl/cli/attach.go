@@ -170,6 +170,7 @@ func (a *app) waitCommand() *cobra.Command {
 }
 
 func (a *app) wait(ctx context.Context, args []string, timeout time.Duration) error {
+	a.say.quiet = true
 	x, rec, err := a.openRun(ctx, args)
 	if err != nil {
 		return err
@@ -242,6 +243,9 @@ func (a *app) cancelRun(ctx context.Context, args []string, grace time.Duration)
 	if err != nil {
 		return asFailed(err)
 	}
+	if grace == 0 {
+		grace = orGrace(time.Duration(rec.Grace))
+	}
 	if err := run.Cancel(ctx, grace); err != nil {
 		return err
 	}
@@ -250,7 +254,7 @@ func (a *app) cancelRun(ctx context.Context, args []string, grace time.Duration)
 		return nil
 	}
 	x.stdout, x.outTTY = io.Discard, false // the log is saved, not shown
-	err = x.follow(ctx, &watch{rec: rec, run: run, signals: signals, grace: grace, mine: true})
+	err = x.follow(ctx, &watch{rec: rec, run: run, signals: signals, mine: true})
 	if e := (*exitError)(nil); errors.As(err, &e) && e.code == exitDoubt || rec.live() {
 		return asFailed(err)
 	}

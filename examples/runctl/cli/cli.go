@@ -44,6 +44,7 @@ type app struct {
 	outTTY, errTTY bool
 	notify         func() (<-chan os.Signal, func()) // interrupts from now on, and how to stop them
 	now            func() time.Time
+	deadlines      runctl.Deadlines // zero: the client's own
 
 	opt     options
 	say     *speaker

@@ -43,7 +43,7 @@ func (x *session) closingText(rec *record, res *result) string {
 		if len(rec.Outputs) > 0 {
 			what = "log and outputs"
 		}
-		parts = append(parts, what+": "+quote(x.pathText(rec.OutDir)+"/"), "record: "+quote(x.pathText(x.recordPath(rec.Name))))
+		parts = append(parts, what+": "+x.pathText(rec.OutDir)+"/", "record: "+x.pathText(x.recordPath(rec.Name)))
 	}
 	return strings.Join(parts, "; ")
 }

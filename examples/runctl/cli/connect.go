@@ -24,7 +24,8 @@ type session struct {
 // connect makes a client over the providers. The state directory stays the caller's to close.
 func (a *app) connect(s *state, providers []runctl.Provider) (*session, error) {
 	x := &session{app: a, state: s}
-	c, err := runctl.New(runctl.Config{Owner: s.owner, Secret: s.secret, Controller: s.controller, Intents: s.intents, Trace: x.trace}, providers...)
+	c, err := runctl.New(runctl.Config{Owner: s.owner, Secret: s.secret, Controller: s.controller, Intents: s.intents, Trace: x.trace,
+		Deadlines: a.deadlines}, providers...)
 	x.client = c
 	return x, err
 }

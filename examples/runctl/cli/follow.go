@@ -17,8 +17,7 @@ type watch struct {
 	rec     *record
 	run     *runctl.Run
 	signals <-chan os.Signal
-	grace   time.Duration // from TERM to KILL on a cancel; 0: the job's own
-	mine    bool          // collect and terminate when the job has ended
+	mine    bool // collect and terminate when the job has ended
 }
 
 // ending is how a run's following ended.
@@ -101,14 +100,16 @@ func pump(ctx context.Context, run *runctl.Run, out *sink) (runctl.Receipt, erro
 
 // cancel asks for the job's end in the background.
 func (x *session) cancel(ctx context.Context, w *watch, failed chan<- error) {
-	x.say.sayf("%s: cancelling; it has %s to save and leave. Once more leaves at once", w.rec.Name, durText(orGrace(w.grace)))
+	grace := orGrace(time.Duration(w.rec.Grace))
+	x.say.sayf("%s: cancelling; it has %s to save and leave. Once more leaves at once", w.rec.Name, durText(grace))
 	go func() {
-		if err := w.run.Cancel(ctx, w.grace); err != nil && ctx.Err() == nil {
+		if err := w.run.Cancel(ctx, grace); err != nil && ctx.Err() == nil {
 			failed <- err
 		}
 	}()
 }
 
+// orGrace is the time between TERM and KILL when none was asked for.
 func orGrace(d time.Duration) time.Duration {
 	if d == 0 {
 		return 30 * time.Second
@@ -218,40 +219,55 @@ func (r *result) exit() error {
 	return &exitError{code: r.code}
 }
 
-// windUp collects, terminates and records. What could not be collected keeps its machine.
+// windUp collects, terminates and records. What could not be collected keeps its machine, unless the job
+// failed and simply left nothing there.
 func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 	rec := w.rec
+	keep := false
 	if res.receipt != nil {
 		for _, out := range rec.Outputs {
 			if err := w.run.Download(ctx, out, rec.OutDir); err != nil {
 				res.err = errors.Join(res.err, err)
+				keep = keep || res.receipt.Succeeded() || !refused(err)
 			}
 		}
 	}
+	over := rec.ByHand
 	switch {
-	case res.err != nil && res.receipt.Succeeded() && !rec.ByHand:
+	case rec.ByHand:
+	case keep && x.bills(ctx, rec):
 		res.note = "its machine is kept, because not everything was collected"
-	case !rec.ByHand:
+	default:
 		err := x.client.Terminate(ctx, rec.Ref)
-		if err == nil || errors.Is(err, runctl.ErrNotFound) {
-			res.terminated = err == nil
-			break
+		res.terminated = err == nil
+		if over = err == nil || errors.Is(err, runctl.ErrNotFound); !over {
+			res.err = errors.Join(res.err, err)
 		}
-		res.err = errors.Join(res.err, err)
 	}
 	x.account(ctx, rec, res)
-	now := x.now().UTC()
-	exit := res.code
-	rec.Outcome, rec.Exit, rec.Receipt, rec.Cost, rec.Note = res.outcome, &exit, res.receipt, toMoney(res.cost), res.note
-	if kept := res.err != nil && !rec.free(); kept {
+	switch {
+	case !over && !rec.free():
 		res.code = exitDoubt
-	} else if res.err != nil && res.code == exitOK {
+	case res.err != nil && res.code == exitOK:
 		res.code = exitRunctl
 	}
-	if res.err == nil || res.terminated {
+	now, exit := x.now().UTC(), res.code
+	rec.Outcome, rec.Exit, rec.Receipt, rec.Cost, rec.Note = res.outcome, &exit, res.receipt, toMoney(res.cost), res.note
+	if over {
 		rec.Phase, rec.Ended = phaseEnded, &now
 	}
 	x.keep(rec)
+}
+
+// refused reports whether a download failed because of what was asked for, not on the way.
+func refused(err error) bool {
+	return errors.Is(err, runctl.ErrConflict) || errors.Is(err, runctl.ErrInvalid) || errors.Is(err, runctl.ErrNotFound)
+}
+
+// bills reports whether the run's machine may still be there.
+func (x *session) bills(ctx context.Context, rec *record) bool {
+	i, err := x.client.Get(ctx, rec.Ref)
+	return err == nil && i.State.Billing() || err != nil && !errors.Is(err, runctl.ErrNotFound)
 }
 
 // account works out how long the machine was there and what it cost: by the cloud's own clock where it

@@ -111,7 +111,7 @@ func (a *app) submit(ctx context.Context, f *jobFlags, name string, args []strin
 	}
 	rec.OutDir, rec.Ref = a.outDir(rec.Name), i.Ref()
 	rec.Ref.Run, rec.Launched, rec.Lifetime = rec.Name, utc(i.Launched), seconds(i.Mark.Lifetime)
-	job.ID, job.Attempt = rec.Name, rec.Attempt
+	job.ID, job.Attempt, rec.Grace = rec.Name, rec.Attempt, seconds(orGrace(job.Grace))
 	if x.inPlace(i.Provider) {
 		job.Dir = a.dir
 	}

@@ -28,6 +28,7 @@ type record struct {
 	Offer      *offerJSON `json:"offer,omitempty"`
 	Lifetime   seconds    `json:"lifetime"`
 	Keep       seconds    `json:"keep"`
+	Grace      seconds    `json:"grace"` // from TERM to KILL
 	EndsItself bool       `json:"ends_itself"`
 	ByHand     bool       `json:"by_hand,omitempty"` // submitted to a machine that is not ours to end
 

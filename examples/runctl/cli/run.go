@@ -110,7 +110,7 @@ func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
 		x.detached(rec, true)
 		return nil
 	}
-	return x.follow(ctx, &watch{rec: rec, run: run, signals: signals, grace: spec.Job.Grace, mine: true})
+	return x.follow(ctx, &watch{rec: rec, run: run, signals: signals, mine: true})
 }
 
 // plan writes what will be launched into the record, before anything is.
@@ -118,6 +118,7 @@ func (r *record) plan(s *state, e runctl.Estimate, spec *runctl.RunSpec) {
 	r.Ref = runctl.Ref{Provider: e.Offer.Provider, Owner: s.owner, Key: r.Name, Run: r.Name}
 	r.Offer = toOffer(e.Offer)
 	r.Lifetime, r.Keep, r.EndsItself = seconds(e.Lifetime), seconds(spec.Keep), e.Offer.EndsItself
+	r.Grace = seconds(orGrace(spec.Job.Grace))
 	if r.Keep == 0 {
 		r.Keep = seconds(30 * time.Minute)
 	}
