@@ -21,6 +21,7 @@ func (x *session) closing(rec *record, res *result) {
 	if res.err != nil {
 		x.say.warnf("%s: %v", rec.Name, res.err)
 	}
+	x.hint(rec, res)
 	x.say.sayf("%s", x.closingText(rec, res))
 	if res.err != nil && res.code == exitDoubt {
 		x.say.warnf("%s: something may still bill (exit %d); key %s\n%s", rec.Name, exitDoubt, rec.Ref.Key, followUp(rec))
@@ -38,6 +39,9 @@ func (x *session) closingText(rec *record, res *result) string {
 	if res.note != "" {
 		parts = append(parts, res.note)
 	}
+	if res.uncollected && res.code == exitRunctl {
+		parts = append(parts, fmt.Sprintf("not everything was collected (exit %d)", res.code))
+	}
 	if rec.Log != "" {
 		what := "log"
 		if len(rec.Outputs) > 0 {
@@ -48,15 +52,24 @@ func (x *session) closingText(rec *record, res *result) string {
 	return strings.Join(parts, "; ")
 }
 
+// hint says what to look at when the command itself was the mistake.
+func (x *session) hint(rec *record, res *result) {
+	if res.receipt == nil || len(rec.Args) == 0 {
+		return
+	}
+	switch res.receipt.Cause {
+	case runctl.CauseNotFound:
+		x.say.warnf("%s: not found on the machine (exit %d). Is it installed there, and on the PATH?", rec.Args[0], exitNotFound)
+	case runctl.CauseNotExec:
+		x.say.warnf("%s: cannot be run on the machine (exit %d). Is it an executable made for it?", rec.Args[0], exitNotExec)
+	}
+}
+
 // endText is how the run ended and its exit code.
 func (x *session) endText(rec *record, res *result) string {
 	r := res.receipt
 	if r == nil {
 		return fmt.Sprintf("lost, exit %d", res.code)
-	}
-	name := rec.Name
-	if len(rec.Args) > 0 {
-		name = rec.Args[0]
 	}
 	took := durText(max(r.Ended.Sub(r.Started), 0))
 	own := ""
@@ -64,10 +77,6 @@ func (x *session) endText(rec *record, res *result) string {
 		own = ", signal " + r.Signal
 	}
 	switch r.Cause {
-	case runctl.CauseNotFound:
-		return fmt.Sprintf("%s: not found on the machine (exit %d). Is it installed there, and on the PATH?", name, r.ExitCode)
-	case runctl.CauseNotExec:
-		return fmt.Sprintf("%s: cannot be run on the machine (exit %d). Is it an executable for it?", name, r.ExitCode)
 	case runctl.CauseExit, runctl.CauseSignal:
 		if r.ExitCode >= exitDoubt && r.ExitCode <= exitNotFound {
 			own += ", the job's own"
@@ -77,7 +86,7 @@ func (x *session) endText(rec *record, res *result) string {
 		}
 		return fmt.Sprintf("failed after %s, exit %d%s", took, r.ExitCode, own)
 	}
-	if r.ExitCode != res.code {
+	if r.ExitCode != res.code && !res.uncollected {
 		own += fmt.Sprintf("; the job left with %d", r.ExitCode)
 	}
 	return fmt.Sprintf("%s after %s, exit %d%s", res.outcome, took, res.code, own)

@@ -51,6 +51,15 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// explained is an error in our words, with the cause kept for JSON.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }
+
 // followsRun marks the commands whose exit code is the job's.
 const followsRun = "follows a run"
 

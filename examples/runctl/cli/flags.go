@@ -125,7 +125,13 @@ func (n *needs) query() (runctl.OfferQuery, error) {
 	for i, text := range n.gpu {
 		g, err := runctl.ParseGPU(text)
 		if err != nil {
-			return q, usagef("--%v", err)
+			why := strings.TrimPrefix(err.Error(), "gpu: ")
+			if !strings.HasPrefix(why, `"`) {
+				why = ": " + why
+			} else {
+				why = " " + why
+			}
+			return q, usagef("--gpu%s. %s", why, nothing)
 		}
 		if i == 0 {
 			q.GPU = g

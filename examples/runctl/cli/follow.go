@@ -210,6 +210,8 @@ type result struct {
 	took       time.Duration
 	cost       runctl.Money
 	err        error // something was not collected or not ended
+
+	uncollected bool
 }
 
 func (r *result) exit() error {
@@ -228,6 +230,7 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 		for _, out := range rec.Outputs {
 			if err := w.run.Download(ctx, out, rec.OutDir); err != nil {
 				res.err = errors.Join(res.err, err)
+				res.uncollected = true
 				keep = keep || res.receipt.Succeeded() || !refused(err)
 			}
 		}

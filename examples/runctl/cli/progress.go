@@ -59,7 +59,7 @@ func (t *tracker) event(e runctl.Event) {
 	case runctl.EventDoubt:
 		t.say.warnf("%s: %s did not say whether the machine started; looking for it", t.name, e.Provider)
 	case runctl.EventRefused:
-		t.say.sayf("%s: refused by %s: %v", t.name, e.Provider, e.Err)
+		t.say.sayf("%s: refused by %s: %s", t.name, e.Provider, problem(e.Err))
 	case runctl.EventAdopted:
 		t.say.sayf("%s: found machine %s", t.name, e.ID)
 	}

@@ -235,8 +235,16 @@ func (x *session) notStarted(ctx context.Context, rec *record, err error, launch
 	switch {
 	case mayBill(err):
 		rec.Phase, rec.Note = phaseDoubt, err.Error()
+		if !errors.Is(err, runctl.ErrUncertain) {
+			x.say.warnf("%v", err)
+		}
 		x.keep(rec)
-		return &exitError{exitDoubt, fmt.Errorf("%s: %w\n%s", rec.Name, err, x.doubtHelp(rec))}
+		what := "it may be billing"
+		if errors.Is(err, runctl.ErrUncertain) {
+			what = fmt.Sprintf("launch in doubt after %s: %s did not say whether the machine started. It may be billing; key %s",
+				durText(x.now().Sub(rec.Created)), rec.Ref.Provider, rec.Ref.Key)
+		}
+		return &exitError{exitDoubt, &explained{fmt.Sprintf("%s: %s\n%s", rec.Name, what, x.doubtHelp(rec)), err}}
 	case !launched:
 		x.remove(rec)
 		return err
@@ -275,8 +283,8 @@ func (x *session) abandon(ctx context.Context, rec *record, err error, sig os.Si
 
 // doubtHelp are the commands that settle a doubt.
 func (x *session) doubtHelp(rec *record) string {
-	return fmt.Sprintf("%-36s look for it again\n%-36s end it when its lifetime is over; key %s",
-		command("runctl", "attach", rec.Name), command("runctl", "reap", "--yes"), rec.Ref.Key)
+	return fmt.Sprintf("%-36s look for it again\n%-36s end it, if it appears\n%-36s end what is there when its lifetime is over",
+		command("runctl", "attach", rec.Name), command("runctl", "terminate", rec.Name), command("runctl", "reap", "--yes"))
 }
 
 // phaseEvent tells of an event with --json.
