@@ -19,9 +19,10 @@ type Emulator struct {
 
 	mu      sync.Mutex // never held while blocking, writing or calling script
 	runs    map[string]*emuRun
-	order   []*emuRun     // by start
-	died    time.Time     // zero: alive
-	changed chan struct{} // made when somebody asks; nil: nobody waits
+	order   []*emuRun         // by start
+	claims  map[string]string // digest by run id, of those refused too
+	died    time.Time         // zero: alive
+	changed chan struct{}     // made when somebody asks; nil: nobody waits
 }
 
 var _ Machine = (*Emulator)(nil)
@@ -32,7 +33,7 @@ func NewEmulator(script func(Spec) Script) *Emulator {
 	if script == nil {
 		script = func(Spec) Script { return Script{} }
 	}
-	return &Emulator{script: script, born: time.Now(), runs: map[string]*emuRun{}}
+	return &Emulator{script: script, born: time.Now(), runs: map[string]*emuRun{}, claims: map[string]string{}}
 }
 
 // Finish ends a running run now with the code, as if its program had returned. A run that has ended, or

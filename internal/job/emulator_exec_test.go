@@ -31,7 +31,7 @@ func raw(t *testing.T, e *Emulator, stdin string, verb ...string) []reply {
 func TestVerbsOverTheWireSayWhatTheMethodsSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		e := emulated(map[string]Script{"zz": {Log: "a\nb\n", Duration: 10 * time.Second, ExitCode: 3, Checkpoints: []Checkpoint{{0, "step-1"}}}})
+		e := emulated(map[string]Script{"aa": {IgnoreTerm: true, Hold: true}, "zz": {Log: "a\nb\n", Duration: 10 * time.Second, ExitCode: 3, Checkpoints: []Checkpoint{{0, "step-1"}}}})
 		require.NoError(t, Start(ctx, e, emuSpec("zz")))
 		require.NoError(t, Start(ctx, e, emuSpec("zz")), "again")
 		other := emuSpec("zz")
@@ -44,6 +44,7 @@ func TestVerbsOverTheWireSayWhatTheMethodsSay(t *testing.T) {
 		shared := emuSpec("aa")
 		shared.Shared = true
 		require.NoError(t, Start(ctx, e, shared))
+		t0 := time.Now()
 
 		after(5 * time.Second)
 		for _, run := range []string{"zz", "aa"} {
@@ -55,7 +56,8 @@ func TestVerbsOverTheWireSayWhatTheMethodsSay(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, PhaseNone, none.Phase)
 		assert.ErrorIs(t, Cancel(ctx, e, "nobody", 0), ErrNoRun)
-		require.NoError(t, Cancel(ctx, e, "aa", 7*time.Second))
+		assert.EqualValues(t, -1, none.LogBytes)
+		require.NoError(t, Cancel(ctx, e, "aa", -1))
 		after(time.Hour)
 		all, err := List(ctx, e)
 		require.NoError(t, err)
@@ -66,6 +68,7 @@ func TestVerbsOverTheWireSayWhatTheMethodsSay(t *testing.T) {
 			want.Started, want.Ended = want.Started.UTC(), want.Ended.UTC()
 			assert.Equal(t, want, *s.Receipt)
 		}
+		assert.True(t, t0.Add(35*time.Second).Equal(all[0].Receipt.Ended), "the spec's own grace")
 	})
 }
 
@@ -181,12 +184,19 @@ func (s *stamped) Write(p []byte) (int, error) {
 
 func TestFollowedLogComesLineByLineAndEndsWithTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script := Script{Log: "a\nbb\nccc", Duration: 3 * time.Second, SaveTime: 5 * time.Second}
+		script := Script{Log: "a\nbb\nccc", Duration: 3 * time.Second}
 		e := emulated(map[string]Script{"r": script, "cut": script, "held": {Log: "x\n", Hold: true}})
-		startAll(t, e, emuSpec("r"), emuSpec("cut"), emuSpec("held"))
-		after(1500 * time.Millisecond)
+		cut := emuSpec("cut")
+		cut.Limit = 1250 * time.Millisecond
+		startAll(t, e, emuSpec("r"), cut, emuSpec("held"))
 		w := &stamped{t0: time.Now()}
-		next, err := Log(t.Context(), e, "r", 1, true, w)
+		next, err := Log(t.Context(), e, "cut", 0, true, w)
+		require.NoError(t, err)
+		assert.EqualValues(t, 2, next)
+		assert.Equal(t, 1250*time.Millisecond, time.Since(w.t0), "until the run has ended, not until a line that never comes")
+		after(250 * time.Millisecond)
+		w = &stamped{t0: time.Now()}
+		next, err = Log(t.Context(), e, "r", 1, true, w)
 		require.NoError(t, err)
 		assert.EqualValues(t, 8, next)
 		assert.Equal(t, []string{`0s "\n"`, `500ms "bb\n"`, `1.5s "ccc"`}, w.at)
@@ -241,7 +251,7 @@ func TestReaderThatGoesAwayEndsTheCall(t *testing.T) {
 }
 
 func TestGetSendsATarOfTheOutputs(t *testing.T) {
-	e := emulated(map[string]Script{"r": {Outputs: map[string]string{"out/b/c.bin": "ccc", "out/a.txt": "a", "/outer": "o"}}, "bare": {}})
+	e := emulated(map[string]Script{"r": {Outputs: map[string]string{"out/b/c.bin": "ccc", "./out//a.txt": "a", "/outer": "o", ".": "no file"}}, "bare": {}})
 	startAll(t, e, emuSpec("r"), emuSpec("bare"))
 	files := func(run, path string) (names []string) {
 		var b bytes.Buffer
@@ -259,8 +269,9 @@ func TestGetSendsATarOfTheOutputs(t *testing.T) {
 	}
 	assert.Equal(t, []string{"./out/=", "./out/a.txt=a", "./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out"))
 	assert.Equal(t, []string{"./out/a.txt=a"}, files("r", "out/a.txt"))
-	assert.Equal(t, []string{"./=", "./out/=", "./out/a.txt=a", "./out/b/=", "./out/b/c.bin=ccc", "./outer=o"}, files("r", "."))
-	assert.Equal(t, []string{"./="}, files("bare", "."))
+	assert.Equal(t, []string{"./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out/b/"))
+	assert.Equal(t, []string{"././=", "././out/=", "././out/a.txt=a", "././out/b/=", "././out/b/c.bin=ccc", "././outer=o"}, files("r", "."))
+	assert.Equal(t, []string{"././="}, files("bare", "."))
 	for _, path := range []string{"ou", "out/a.txt/x", "b"} {
 		var refused *Refused
 		require.ErrorAs(t, Get(t.Context(), e, "r", path, io.Discard), &refused, path)

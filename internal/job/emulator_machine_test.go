@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -16,20 +17,23 @@ import (
 func TestMachineHasOneRunAtATimeUnlessShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := map[string]int{}
-		e := NewEmulator(func(s Spec) Script { asked[s.Run]++; return Script{Duration: time.Minute} })
+		e := NewEmulator(func(s Spec) Script { asked[s.Run]++; return Script{Duration: time.Minute, Hold: s.Run == "c"} })
 		require.NoError(t, e.Start(emuSpec("a")))
 		require.NoError(t, e.Start(emuSpec("a")), "repeated: the same run")
 		var refused *Refused
 		require.ErrorAs(t, e.Start(emuSpec("b")), &refused)
+		other := emuSpec("b")
+		other.Digest = "another"
+		var used *Used
+		require.ErrorAs(t, e.Start(other), &used, "its id is taken for its digest")
 		assert.Equal(t, Refused{Code: 75, Reason: "run a has the machine"}, *refused)
 		startAll(t, e, emuSpec("c"))
 		after(time.Minute)
-		require.NoError(t, e.Start(emuSpec("b")), "a refused id is still free")
+		require.NoError(t, e.Start(emuSpec("b")), "a refused start may be tried again, and a shared run is no hindrance")
 		require.NoError(t, e.Start(emuSpec("a")), "an ended run is not run again")
 
-		other := emuSpec("a")
+		other = emuSpec("a")
 		other.Digest = "another"
-		var used *Used
 		require.ErrorAs(t, e.Start(other), &used)
 		assert.Equal(t, map[string]int{"a": 1, "b": 1, "c": 1}, asked)
 		var order []string
@@ -42,6 +46,19 @@ func TestMachineHasOneRunAtATimeUnlessShared(t *testing.T) {
 		_, _, err = e.ReadLog("d", 0)
 		assert.ErrorIs(t, err, ErrNoRun)
 	})
+}
+
+func TestScriptIsAskedWithoutTheLock(t *testing.T) {
+	var e *Emulator
+	asked := 0
+	e = NewEmulator(func(s Spec) Script {
+		if asked++; asked == 1 { // as a concurrent repetition would, between the two looks
+			assert.NoError(t, e.Start(s))
+		}
+		return Script{Hold: true, ExitCode: asked}
+	})
+	require.NoError(t, e.Start(emuSpec("r")))
+	assert.Len(t, e.Statuses(), 1)
 }
 
 func TestDeadMachineAnswersNothingAndLosesWhatHadNoReceipt(t *testing.T) {
@@ -123,6 +140,11 @@ func TestLastEndAndNextChangeFollowTheClock(t *testing.T) {
 func TestChangedIsClosedByWhatCallsDo(t *testing.T) {
 	e := emulated(nil) // made outside the bubble, used inside
 	synctest.Test(t, func(t *testing.T) {
+		select {
+		case <-e.Changed():
+			t.Error("nothing changed")
+		case <-time.After(time.Second):
+		}
 		startAll(t, e, emuSpec("a"), emuSpec("b"))
 		closed := func(c <-chan struct{}) bool {
 			select {
@@ -181,6 +203,10 @@ func TestPlainCommandsHaveATinyAnswer(t *testing.T) {
 		_, err = e.Exec(t.Context(), c.argv, nil, nil, nil)
 		require.NoError(t, err, "no streams")
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := e.Exec(ctx, []string{"true"}, nil, nil, nil)
+	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func TestThousandsOfRunsAreCheapAndConcurrent(t *testing.T) {

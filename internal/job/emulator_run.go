@@ -13,9 +13,9 @@ type emuRun struct {
 	log     emuLog
 	started time.Time
 
-	cancelled time.Time     // the first cancel before any end had begun; zero: none
+	cancelled time.Time     // the cancel that came before any end had begun; zero: none
 	grace     time.Duration // its own
-	hurried   time.Time     // KILL comes no later, because a later cancel said so; zero: none did
+	hurried   time.Time     // KILL comes then, because a later cancel has a shorter grace; zero: none has
 	finished  time.Time     // zero: not by Finish
 	code      int           // of Finish
 }
@@ -73,35 +73,29 @@ func (r *emuRun) own() (ending, bool) {
 }
 
 // stop returns when TERM comes, when KILL follows if it must, and why; an empty cause: neither comes. The
-// first reason stands, and the shortest grace holds.
+// first reason stands, and the earliest KILL.
 func (r *emuRun) stop() (term, kill time.Time, cause string) {
 	if r.spec.Limit > 0 {
 		term, cause = r.started.Add(r.spec.Limit), "lifetime"
 		kill = term.Add(r.spec.Grace)
 	}
-	if c := r.cancelled; !c.IsZero() && (cause == "" || c.Before(term)) {
+	if c := r.cancelled; !c.IsZero() {
 		term, kill, cause = c, c.Add(r.grace), "cancel"
 	}
-	if h := r.hurried; !h.IsZero() && h.Before(kill) {
-		kill = h
+	if !r.hurried.IsZero() {
+		kill = r.hurried
 	}
 	return term, kill, cause
 }
 
-// cancel takes a cancel in, which must come while the run goes on: the first begins the end; one that
-// comes when the end has begun can only shorten the grace, which counts from TERM.
+// cancel takes a cancel in: the first begins the end; one that comes when the end has begun can only bring
+// KILL forward.
 func (r *emuRun) cancel(now time.Time, grace time.Duration) {
 	term, kill, cause := r.stop()
 	if cause == "" || term.After(now) {
 		r.cancelled, r.grace = now, grace
-		return
-	}
-	at := term.Add(grace)
-	if at.Before(now) {
-		at = now
-	}
-	if at.Before(kill) {
-		r.hurried = at
+	} else if now.Add(grace).Before(kill) {
+		r.hurried = now.Add(grace)
 	}
 }
 

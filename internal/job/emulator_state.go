@@ -6,7 +6,8 @@ import (
 )
 
 // Start starts a job as the verb does: repeating it with the same digest finds the same run, another
-// digest is *[Used], and a second job on a machine that one has for itself is *[Refused].
+// digest is *[Used], and a second unshared job beside a running one is *[Refused]; its id is then taken for
+// its digest, and may try again.
 func (e *Emulator) Start(s Spec) error {
 	_, err := e.start(s)
 	return err
@@ -43,14 +44,12 @@ func (e *Emulator) admit(s Spec) (already bool, err error) {
 	if !e.died.IsZero() {
 		return false, ErrGone
 	}
-	if r := e.runs[s.Run]; r != nil {
-		if r.spec.Digest != s.Digest {
-			return false, &Used{Run: s.Run}
-		}
-		return true, nil
+	if d, claimed := e.claims[s.Run]; claimed && d != s.Digest {
+		return false, &Used{Run: s.Run}
 	}
-	if s.Shared {
-		return false, nil
+	e.claims[s.Run] = s.Digest
+	if already = e.runs[s.Run] != nil; already || s.Shared {
+		return already, nil
 	}
 	now := time.Now()
 	for _, r := range e.order {
@@ -62,7 +61,7 @@ func (e *Emulator) admit(s Spec) (already bool, err error) {
 }
 
 // Cancel asks the run to end, as the verb does: TERM now, KILL when the grace is over; a negative grace is
-// the spec's own. Of a run that is ending already the shortest grace holds; one that has ended stays as it is.
+// the spec's own. When the run is ending already the earliest KILL holds; one that has ended stays as it is.
 func (e *Emulator) Cancel(run string, grace time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -74,9 +73,6 @@ func (e *Emulator) Cancel(run string, grace time.Duration) error {
 		return ErrNoRun
 	}
 	now := time.Now()
-	if !e.running(r, now) {
-		return nil
-	}
 	if grace < 0 {
 		grace = r.spec.Grace
 	}

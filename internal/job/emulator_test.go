@@ -145,6 +145,9 @@ func TestEveryLineComesAtTheInstantThatNextNamed(t *testing.T) {
 				}
 			}
 			require.LessOrEqual(t, age, over)
+			if over > time.Hour && n > 2000 {
+				require.Len(t, l.produced(over-over/4), 2*(n*3/4), "no overflow")
+			}
 			require.Len(t, l.produced(over), 2*n)
 		}
 	}
@@ -214,26 +217,34 @@ func TestCancelIsOneWayAndTheFirstReasonStands(t *testing.T) {
 	})
 }
 
-func TestShortestGraceHolds(t *testing.T) {
+func TestEarliestKillHolds(t *testing.T) {
 	for name, c := range map[string]struct {
-		second time.Duration // grace of a second cancel, 10 s after the first with a minute
-		end    time.Duration // after the first
+		limit  time.Duration // TERM comes by it, else by a first cancel; the grace is a minute
+		second time.Duration // grace of a cancel 10 s after TERM
+		end    time.Duration // after TERM
 		how    string
 	}{
-		"shorter":      {30 * time.Second, 30 * time.Second, EndKill},
-		"over already": {5 * time.Second, 10 * time.Second, EndKill},
-		"none":         {0, 10 * time.Second, EndKill},
-		"longer":       {time.Hour, 40 * time.Second, EndTerm},
-		"long enough":  {40 * time.Second, 40 * time.Second, EndTerm},
+		"shorter":       {0, 5 * time.Second, 15 * time.Second, EndKill},
+		"none":          {0, 0, 10 * time.Second, EndKill},
+		"longer":        {0, time.Hour, 40 * time.Second, EndTerm},
+		"long enough":   {0, 30 * time.Second, 40 * time.Second, EndTerm},
+		"too short":     {0, 30*time.Second - 1, 40*time.Second - 1, EndKill},
+		"in a lifetime": {time.Nanosecond, 5 * time.Second, 15 * time.Second, EndKill},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			e := emulated(map[string]Script{"r": {Hold: true, SaveTime: 40 * time.Second}})
-			startAll(t, e, emuSpec("r"))
+			s := emuSpec("r")
+			s.Grace, s.Limit = time.Minute, c.limit
+			startAll(t, e, s)
+			after(c.limit)
 			t0 := time.Now()
-			require.NoError(t, e.Cancel("r", time.Minute))
+			if c.limit == 0 {
+				require.NoError(t, e.Cancel("r", time.Minute))
+			}
 			after(10 * time.Second)
 			changed := e.Changed()
 			require.NoError(t, e.Cancel("r", c.second))
+			require.NoError(t, e.Cancel("r", time.Hour))
 			select {
 			case <-changed:
 				assert.Equal(t, EndKill, c.how, name)
@@ -241,6 +252,7 @@ func TestShortestGraceHolds(t *testing.T) {
 				assert.Equal(t, EndTerm, c.how, name)
 			}
 			after(time.Hour)
+			require.NoError(t, e.Cancel("r", 0), "it has ended")
 			got := emuReceipt(t, e, "r")
 			assert.Equal(t, c.end, got.Ended.Sub(t0), name)
 			assert.Equal(t, c.how, got.End, name)
