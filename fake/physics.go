@@ -36,18 +36,23 @@ type Physics struct {
 // With sets the physics in place of all that was set before, the listing lag included.
 func With(p Physics) Option { return func(c *Cloud) { c.phys = p } }
 
-// Realistic makes a cloud that behaves as EC2 does: 26 s to boot, 20 s to end, a listing that is up to 5 s
-// late where 30 s are declared, a fault in one call of fifty, token buckets, zones that run dry a tenth of
-// the time, spot machines that live ten hours, a clock that is up to two minutes wrong, no notifications.
-// The options come after that and win.
-func Realistic(seed uint64, opts ...Option) *Cloud {
+// EC2 is the physics of [Realistic]: 26 s to boot, 20 s to end, a listing that is up to 5 s late, a fault in
+// one call of fifty, token buckets, zones that run dry a tenth of the time, spot machines that live ten
+// hours, a clock that is up to two minutes wrong, a look every 10 s, no notifications.
+func EC2(seed uint64) Physics {
 	p := Physics{
 		Seed: seed, Latency: 180 * time.Millisecond, Boot: 26 * time.Second, Stop: 30 * time.Second, End: 20 * time.Second,
 		Lag: 5 * time.Second, Keep: true, Faults: 0.02, Throttle: true, Scarcity: 0.1, Reclaim: 10 * time.Hour,
 		Poll: 10 * time.Second, Silent: true,
 	}
 	p.Skew = time.Duration((p.draw("skew") - 0.5) * float64(4*time.Minute))
-	return New(append([]Option{With(p), Settle(30 * time.Second)}, opts...)...)
+	return p
+}
+
+// Realistic makes a cloud that behaves as EC2 does, with a declared settle time of 30 s. The options come
+// after that and win.
+func Realistic(seed uint64, opts ...Option) *Cloud {
+	return New(append([]Option{With(EC2(seed)), Settle(30 * time.Second)}, opts...)...)
 }
 
 // draw hashes the parts and the seed to a number in [0, 1).

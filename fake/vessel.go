@@ -18,8 +18,8 @@ type vessel struct {
 	env    map[string]string
 	script Script
 
-	started   time.Time // zero: the machine has not booted yet
-	limit     time.Time // TERM comes here; zero: never
+	started   time.Time     // zero: the machine has not booted yet
+	limit     time.Time     // TERM comes here; zero: never
 	cancelled time.Time     // the first cancel before any end had begun
 	grace     time.Duration // its own
 	hurried   time.Time     // KILL comes no later, because a later cancel said so
