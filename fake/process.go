@@ -175,8 +175,8 @@ func (p *process) Logs(ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.
 	}
 }
 
-// Cancel asks for the run's end; grace 0 is the job's own. Of a run that is ending already the shortest
-// grace holds; one that has ended stays as it is.
+// Cancel asks for the run's end; grace 0 is the job's own. Of a run that is ending already the earliest
+// KILL holds; one that has ended stays as it is.
 func (p *process) Cancel(ctx context.Context, grace time.Duration) error {
 	return p.call(ctx, func(now time.Time) error {
 		v := p.m.job

@@ -127,27 +127,27 @@ func (v *vessel) ending() (runctl.Receipt, bool) {
 }
 
 // stop returns when TERM comes, when KILL follows if it must, and why; a zero time: neither comes. The
-// first reason stands, and the shortest grace holds.
+// first reason stands, and the earliest KILL.
 func (v *vessel) stop() (term, kill time.Time, cause runctl.Cause) {
 	if !v.limit.IsZero() {
 		term, kill, cause = v.limit, v.limit.Add(v.graceOf()), runctl.CauseLifetime
 	}
-	if c := v.cancelled; !c.IsZero() && (term.IsZero() || c.Before(term)) {
+	if c := v.cancelled; !c.IsZero() {
 		term, kill, cause = c, c.Add(v.grace), runctl.CauseCancel
 	}
-	if h := v.hurried; !h.IsZero() && h.Before(kill) {
-		kill = h
+	if !v.hurried.IsZero() {
+		kill = v.hurried
 	}
 	return term, kill, cause
 }
 
 // cancel takes a cancel in, which must come while the run goes on: the first begins the end; one that
-// comes when the end has begun can only shorten the grace, which counts from TERM.
+// comes when the end has begun can only bring KILL forward.
 func (v *vessel) cancel(now time.Time, grace time.Duration) {
 	term, kill, _ := v.stop()
 	if term.IsZero() || term.After(now) {
 		v.cancelled, v.grace = now, grace
-	} else if at := later(term.Add(grace), now); at.Before(kill) {
+	} else if at := now.Add(grace); at.Before(kill) {
 		v.hurried = at
 	}
 }
