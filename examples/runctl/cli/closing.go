@@ -71,7 +71,7 @@ func (x *session) endText(rec *record, res *result) string {
 	if r == nil {
 		return fmt.Sprintf("lost, exit %d", res.code)
 	}
-	took := durText(max(r.Ended.Sub(r.Started), 0))
+	took := durText(max(r.Ended.Sub(r.Started).Round(time.Second), time.Second)) // some clocks have whole seconds
 	own := ""
 	if r.Signal != "" {
 		own = ", signal " + r.Signal

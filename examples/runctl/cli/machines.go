@@ -82,8 +82,15 @@ func (a *app) launch(ctx context.Context, n *needs, f *consent) error {
 func (a *app) submitCommand() *cobra.Command {
 	var f jobFlags
 	var name string
-	c := newCommand("submit INSTANCE [flags] -- COMMAND [ARG...]", "Run a job on a launched machine; prints its name", between(1, -1, "a machine and a command"),
-		func(ctx context.Context, args []string) error { return a.submit(ctx, &f, name, args) })
+	c := newCommand("submit INSTANCE [flags] -- COMMAND [ARG...]", "Run a job on a launched machine; prints its name", between(1, -1, "a machine and a command"), nil)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		// The machine ended the flags before it; those behind it go up to the job's command.
+		if err := c.Flags().Parse(args[1:]); err != nil {
+			return usagef("%v", err)
+		}
+		a.say.quiet, a.say.json = a.opt.quiet, a.opt.json
+		return a.submit(c.Context(), &f, name, args[0], c.Flags().Args())
+	}
 	c.Flags().SetInterspersed(false)
 	f.add(c.Flags())
 	c.Flags().StringVar(&name, "name", "", "name of the run: a-z, 0-9 and '-', at most 24")
@@ -91,12 +98,12 @@ func (a *app) submitCommand() *cobra.Command {
 }
 
 // submit starts a job on a machine by hand and leaves it running there.
-func (a *app) submit(ctx context.Context, f *jobFlags, name string, args []string) error {
-	job, err := f.job(a, args[1:])
+func (a *app) submit(ctx context.Context, f *jobFlags, name, machine string, args []string) error {
+	job, err := f.job(a, args)
 	if err != nil {
 		return err
 	}
-	x, i, err := a.openInstance(ctx, args[0])
+	x, i, err := a.openInstance(ctx, machine)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // tracker shows the phases between a request and a running job: on a terminal as one line that grows,
-// elsewhere as a line for each phase that took a second or more.
+// elsewhere as a line for each phase that took long.
 type tracker struct {
 	say  *speaker
 	now  func() time.Time
@@ -23,6 +23,9 @@ type tracker struct {
 	stop  chan struct{}
 	gone  chan struct{}
 }
+
+// longPhase is how long a phase takes at least to be worth a line.
+const longPhase = 5 * time.Second
 
 // after names the phase that begins with an event.
 var after = map[runctl.EventName]string{
@@ -71,7 +74,7 @@ func (t *tracker) event(e runctl.Event) {
 	took := t.now().Sub(t.since)
 	if t.phase != "" && t.phase != next {
 		t.ended = append(t.ended, fmt.Sprintf("%s %s", t.phase, durText(took)))
-		if !t.say.tty && took >= time.Second {
+		if !t.say.tty && took >= longPhase {
 			t.say.sayf("%s: %s took %s", t.name, t.phase, durText(took))
 		}
 	}

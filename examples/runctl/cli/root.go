@@ -92,7 +92,7 @@ func launches(cmd *cobra.Command) bool { return cmd.Name() == "run" || cmd.Name(
 // commandFirst puts flags that stand before the command's word behind it, so that every flag may stand on
 // either side. What follows the word stays as it is.
 func commandFirst(root *cobra.Command, args []string) []string {
-	var lead []string
+	lead := []string{} // cobra takes nil for the arguments of the process
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" && args[0] != "--" {
 		n := 1
 		if takesValue(root, args[0]) && len(args) > 1 {
