@@ -81,6 +81,7 @@ func TestSpecArrivesWholeOrNotAtAll(t *testing.T) {
 	for name, args := range map[string][]string{
 		"cut":         {text[:len(text)-1], "r", "d", fmt.Sprint(len(text))},
 		"cut, agreed": {text[:len(text)-1], "r", "d", fmt.Sprint(len(text) - 1)},
+		"short":       {text, "r", "d", fmt.Sprint(len(text) + 1)},
 		"other run":   {text, "q", "d", fmt.Sprint(len(text))},
 		"other job":   {text, "r", "e", fmt.Sprint(len(text))},
 		"no length":   {text, "r", "d", "x"},
@@ -270,6 +271,7 @@ func TestGetSendsATarOfTheOutputs(t *testing.T) {
 	assert.Equal(t, []string{"./out/=", "./out/a.txt=a", "./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out"))
 	assert.Equal(t, []string{"./out/a.txt=a"}, files("r", "out/a.txt"))
 	assert.Equal(t, []string{"./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out/b/"))
+	assert.Equal(t, []string{"././out/b/=", "././out/b/c.bin=ccc"}, files("r", "./out/b"))
 	assert.Equal(t, []string{"././=", "././out/=", "././out/a.txt=a", "././out/b/=", "././out/b/c.bin=ccc", "././outer=o"}, files("r", "."))
 	assert.Equal(t, []string{"././="}, files("bare", "."))
 	for _, path := range []string{"ou", "out/a.txt/x", "b"} {
