@@ -31,7 +31,8 @@ import (
 // is 0 whenever a whole reply was given, also a refusal; get: tar's own code.
 //
 // Instead of its reply any verb may give: refused code=N text=..., used run=RUN (start), norun run=RUN (log,
-// cancel, get), gap from=SIZE to=OFFSET (log), or absent (STUB: the script is not installed; exit code 213).
+// cancel, get), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel: it may take effect yet), or
+// absent (STUB: the script is not installed; exit code 213).
 //
 //	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES text=EVIDENCE
 //	receipt v=1 run=... (see Receipt.Marshal), directly after its status, exactly when phase=done
@@ -64,6 +65,7 @@ const (
 	kindUsed      = "used"
 	kindNoRun     = "norun"
 	kindGap       = "gap"
+	kindUnsure    = "unsure"
 	kindAbsent    = "absent"
 	kindEnd       = "end"
 )
@@ -133,6 +135,8 @@ func (l reply) err() error {
 		return &Used{Run: l.Fields["run"]}
 	case kindNoRun:
 		return ErrNoRun
+	case kindUnsure:
+		return fmt.Errorf("job: not known whether it took effect: %s", clip(l.Fields["text"]))
 	case kindGap:
 		from, ok1 := l.number("from")
 		to, ok2 := l.number("to")
