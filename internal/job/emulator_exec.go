@@ -10,7 +10,8 @@ import (
 
 // Exec answers one call as the machine would. The supervisor's verbs have the same replies as the script's,
 // whatever stub they are called with, and it counts as installed. Of a spec only what a [Script] can show
-// is obeyed: every absolute directory exists, and no environment is refused that [Spec.Validate] accepts.
+// is obeyed: every absolute directory exists, and no environment is refused that [Spec.Validate] accepts. A
+// followed log has no ticks, because nothing here is cut in silence; no verb is ever unsure or absent.
 // What is not a verb gets a tiny answer: see command. An error means that there is no answer: ctx is done,
 // stdin or stdout failed, or [ErrGone].
 func (e *Emulator) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
