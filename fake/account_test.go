@@ -282,6 +282,25 @@ func TestAForgetfulMachineTakesItsLogWithIt(t *testing.T) {
 	require.ErrorIs(t, err, runctl.ErrUnavailable)
 }
 
+func TestOnAnExitlessCloudOnlyTheProcessKnows(t *testing.T) {
+	cloud := fake.New(fake.Exitless())
+	assert.False(t, cloud.Info().Exits)
+	i, p := vessel(t, cloud, withJob("a", "train"))
+	assert.Nil(t, i.Exit)
+	s, err := p.Wait(t.Context())
+	require.NoError(t, err)
+	assert.True(t, s.Receipt.Succeeded())
+}
+
+func TestAStoppedMachineCanBeTakenBack(t *testing.T) {
+	cloud := fake.New()
+	i, err := cloud.Launch(t.Context(), request("a"))
+	require.NoError(t, err)
+	require.NoError(t, cloud.Stop(t.Context(), i.ID))
+	cloud.Preempt(i.ID)
+	assert.Empty(t, cloud.Billing())
+}
+
 func TestStrangersAndClones(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts []fake.Option

@@ -55,6 +55,10 @@ func Lag(d time.Duration) Option { return func(c *Cloud) { c.phys.Lag = d } }
 // Lyceum: the label is the name, and a clone carries it.
 func NameOnly() Option { return func(c *Cloud) { c.copies = true } }
 
+// Exitless makes a cloud whose listings do not know how jobs ended: Info.Exits is false, and only
+// Process tells.
+func Exitless() Option { return func(c *Cloud) { c.info.Exits = false } }
+
 // New makes a cloud whose machines boot at once. Without options it sells the [Catalog], on both roads,
 // and its machines end themselves: a job's vessel as soon as the job has ended, any other when it was
 // idle for LaunchRequest.Keep or its lifetime is over.

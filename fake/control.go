@@ -27,10 +27,15 @@ func (c *Cloud) Finish(key string, code int) int {
 	return n
 }
 
-// Preempt takes a machine back, as clouds do with spot machines: it ends now, and by the two minutes'
-// notice that clouds give, a job that came with the launch has a receipt that says preempted.
+// Preempt takes a machine back, as clouds do with spot machines: it ends now. By the two minutes' notice
+// that clouds give, a job that came with the launch leaves a receipt that says preempted; jobs on the shell
+// road are lost.
 func (c *Cloud) Preempt(id string) {
-	c.strike(id, func(m *machine, now time.Time) { m.reclaim = now })
+	c.strike(id, func(m *machine, now time.Time) {
+		if m.reclaim = now; !m.up() {
+			c.end(m, now, reclaimed, 0)
+		}
+	})
 }
 
 // Kill deletes a machine as a stranger with the same rights would: it stops billing, and Get and List

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
+	"reflect"
 	"strings"
 	"time"
 
@@ -69,7 +69,7 @@ func (c *Cloud) launch(req runctl.LaunchRequest, secrets map[string]string, now 
 		return nil, NoCapacity
 	}
 	key := keyOf(req.Label)
-	m := &machine{id: c.mint(key), key: key, name: req.Label, label: req.Label, token: req.Token, offer: offer, req: req}
+	m := &machine{id: c.mint(key), key: key, name: req.Label, offer: offer, req: req}
 	m.req.Job = nil
 	m.base = runctl.Instance{
 		ID: m.id, Label: req.Label, Type: offer.Type, Region: offer.Region, Zone: offer.Zone, Market: offer.Market,
@@ -196,5 +196,5 @@ func validKeyLine(s string) bool {
 func same(a, b runctl.LaunchRequest) bool {
 	return a.Label == b.Label && a.Offer.ID == b.Offer.ID && a.Lifetime == b.Lifetime && a.Keep == b.Keep &&
 		a.MaxHourly == b.MaxHourly && a.Image == b.Image && a.Disk == b.Disk && a.AuthorizedKey == b.AuthorizedKey &&
-		strconv.Itoa(len(a.Options)) == strconv.Itoa(len(b.Options))
+		reflect.DeepEqual(a.Options, b.Options)
 }

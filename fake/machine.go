@@ -11,10 +11,8 @@ import (
 // machine is one machine with its history. What it is at any time follows from that.
 type machine struct {
 	id       string
-	key      string // of its label: what draws and the log go by
-	name     string // the tag with the mark, which a clone copies
-	label    string // Instance.Label
-	token    string
+	key      string               // of its label: what draws and the log go by
+	name     string               // the tag with the mark, which a clone copies
 	req      runctl.LaunchRequest // as asked for, for comparing; without the job
 	offer    runctl.Offer
 	job      *vessel // the job that came with the launch; nil on the shell road

@@ -14,6 +14,7 @@ import (
 // Physics is how a cloud behaves. The zero value is what [New] does: everything is at once, and nothing
 // goes wrong but what was injected. Durations are medians; draws spread by about a third around them.
 type Physics struct {
+	// Seed is that of every draw. 0: ids are counted in the order of calls, and Lag is the same for all.
 	Seed uint64
 
 	Latency time.Duration // of a call, half before its effect and half after; a launch takes eight times as long

@@ -35,7 +35,7 @@ func (c *Cloud) Add(machines ...runctl.Instance) []string {
 		if i.Native == nil {
 			i.Native = Native{Name: i.Label}
 		}
-		m := &machine{id: i.ID, key: cmp.Or(keyOf(i.Label), i.ID), name: i.Label, label: i.Label, stranger: true, base: i,
+		m := &machine{id: i.ID, key: cmp.Or(keyOf(i.Label), i.ID), name: i.Label, stranger: true, base: i,
 			past: []change{{born, i.State, i.Reason}}}
 		c.keep(m)
 		c.note(now, "%s %s: a stranger's", m.key, m.id)
