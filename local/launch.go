@@ -56,8 +56,6 @@ func check(req runctl.LaunchRequest) error {
 		e := invalid("local boots no container images: leave Image empty")
 		e.Err = errors.ErrUnsupported
 		return e
-	case len(req.Options) > 0:
-		return invalid("local has no launch options")
 	case req.Label == "" || len(req.Label) > 256 || req.Token == "" || len(req.Token) > 256:
 		return invalid("a launch needs a label and a token of at most 256 characters each")
 	case req.Lifetime <= 0 || req.Keep < 0:

@@ -17,8 +17,11 @@ import (
 // OfferID is the id of the one offer: this computer.
 const OfferID = "local"
 
-// askTime bounds a question to a tool of this computer.
-const askTime = 3 * time.Second
+// A question to a tool of this computer is bounded.
+const (
+	askTime   = 3 * time.Second
+	maxAnswer = 64 << 10
+)
 
 // Offers implements [runctl.Provider]: one offer, this computer, free. What cannot be found out is
 // unknown and no error; the GPUs are those that nvidia-smi shows.
@@ -68,7 +71,7 @@ func gpus(ctx context.Context) runctl.GPU {
 	return parseGPUs(string(out))
 }
 
-// ask runs a tool and returns the first 64 KiB of what it says. It is over after askTime even if the
+// ask runs a tool and returns what it says. It is over after askTime even if the
 // tool is not: a tool that hangs in its driver cannot be killed, and is left behind.
 func ask(ctx context.Context, argv ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -76,13 +79,13 @@ func ask(ctx context.Context, argv ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	ownGroup(cmd)
 	cmd.WaitDelay = askTime / 10
-	out := limited{left: 64 << 10}
+	out := limited{left: maxAnswer}
 	cmd.Stdout = &out
 	done := make(chan error, 1)
 	go func() { done <- cmd.Run() }()
 	select {
 	case err := <-done:
-		return out.Bytes(), err
+		return out.kept.Bytes(), err
 	case <-ctx.Done():
 	}
 	grace := time.NewTimer(askTime / 10)
@@ -94,16 +97,15 @@ func ask(ctx context.Context, argv ...string) ([]byte, error) {
 	return nil, context.Cause(ctx)
 }
 
-// limited keeps the first bytes of what is written to it, and refuses more.
+// limited keeps what is written to it, and refuses what is too much.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom has no limit
 	left int
 }
 
 func (l *limited) Write(b []byte) (int, error) {
-	if len(b) > l.left {
+	if l.left -= len(b); l.left < 0 {
 		return 0, errors.New("too much output")
 	}
-	l.left -= len(b)
-	return l.Buffer.Write(b)
+	return l.kept.Write(b)
 }
