@@ -21,19 +21,20 @@ const rowLimit = 60 * time.Second
 
 // check is one run of one row.
 type check struct {
-	h     Harness
-	row   Row
-	has   map[string]bool
-	t     *testing.T // for Harness.New alone: a check does not fail it
-	p     runctl.Provider
-	cloud Cloud
-	net   *wire
-	ctx   context.Context
-	id    string        // tells the goroutines of this check apart
-	made  int           // launches so far
-	plain *runctl.Offer // what the row launches
-	sent  []exchange    // by the last call of eachCall
-	doing atomic.Value
+	h       Harness
+	row     Row
+	has     map[string]bool
+	t       *testing.T // for Harness.New alone: a check does not fail it
+	p       runctl.Provider
+	cloud   Cloud
+	net     *wire
+	ctx     context.Context
+	id      string        // tells the goroutines of this check apart
+	made    int           // launches so far
+	plain   *runctl.Offer // what the row launches
+	sent    []exchange    // by the last call of eachCall
+	subject string        // the machine that eachCall calls with
+	doing   atomic.Value
 }
 
 // stop ends a check: it is what fail and lack panic with.

@@ -145,23 +145,25 @@ const (
 	tooMuch = maxBody + 2<<20
 )
 
-// endless is a body without an end: white space, which every decoder skips.
+// endless is a body without an end: the chunk, again and again.
 type endless struct {
 	read  *atomic.Int64
 	limit int64
 	chunk []byte
+	at    int // within chunk
 }
 
-func (e endless) Read(b []byte) (int, error) {
+func (e *endless) Read(b []byte) (int, error) {
 	if e.read.Load() > e.limit {
 		return 0, io.ErrUnexpectedEOF
 	}
 	n := 0
 	for n < len(b) {
-		n += copy(b[n:], e.chunk)
+		k := copy(b[n:], e.chunk[e.at:])
+		n, e.at = n+k, (e.at+k)%len(e.chunk)
 	}
 	e.read.Add(int64(n))
 	return n, nil
 }
 
-func (e endless) Close() error { return nil }
+func (e *endless) Close() error { return nil }

@@ -21,7 +21,7 @@ func (c *check) patience() time.Duration {
 
 // jobRequest is a launch on the job road.
 func (c *check) jobRequest(w Work) runctl.LaunchRequest {
-	req := c.request(c.choose(func(o runctl.Offer) bool { return o.Roads&runctl.RoadJob != 0 && o.Market == runctl.OnDemand }))
+	req := c.request(c.choose(func(o runctl.Offer) bool { return o.Market == runctl.OnDemand }, runctl.RoadJob))
 	j := c.h.job(c.p, fmt.Sprintf("the-longest-key-there-%02d", c.made), w)
 	req.Job = &j
 	return req
@@ -46,6 +46,17 @@ func (c *check) status(proc runctl.Process) (s runctl.Status, err error) {
 func (c *check) cancel(proc runctl.Process) (err error) {
 	c.do("Cancel", func(ctx context.Context) { err = proc.Cancel(ctx, time.Second) })
 	return err
+}
+
+// finish cancels a job. It ends the check when the job goes on: that is another row's.
+func (c *check) finish(proc runctl.Process) {
+	c.must("Cancel", c.cancel(proc))
+	if !c.until(func() bool {
+		s, err := c.status(proc)
+		return err == nil && s.Receipt != nil
+	}) {
+		c.lack("a Cancel that ends jobs")
+	}
 }
 
 type waited struct {

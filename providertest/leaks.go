@@ -8,28 +8,36 @@ import (
 	"time"
 )
 
-// leftBehind returns the goroutines that calls of this check have started and that do not end, "" when
-// there is none. They are known by the label that they have inherited. Connections that a transport keeps
+// leftBehind returns a goroutine that a call of this check has started and that does not end, "" when there
+// is none but those of before. They are known by the label that they have inherited. Connections that a transport keeps
 // for the next request do not count.
-func (c *check) leftBehind() string {
-	var left string
+func (c *check) leftBehind(before map[string]int) (left string) {
 	within(2*time.Second, func() bool {
-		left = c.goroutines()
+		left = ""
+		for stack, n := range c.goroutines() {
+			if n > before[stack] {
+				left = stack
+			}
+		}
 		return left == ""
 	})
 	return left
 }
 
-func (c *check) goroutines() string {
+// goroutines counts this check's goroutines by their stacks.
+func (c *check) goroutines() map[string]int {
+	all := map[string]int{}
 	var profile bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
 	label := fmt.Sprintf(`"providertest":%q`, c.id)
 	for block := range strings.SplitSeq(profile.String(), "\n\n") {
-		if strings.Contains(block, label) && !kept(block) {
-			return block
+		if head, stack, ok := strings.Cut(block, "\n"); ok && strings.Contains(stack, label) && !kept(stack) {
+			n := 1
+			_, _ = fmt.Sscanf(head, "%d @", &n)
+			all[stack] += n
 		}
 	}
-	return ""
+	return all
 }
 
 func kept(block string) bool {

@@ -40,17 +40,32 @@ var callRows = []Row{
 	},
 	{
 		Name: "Calls/Cancel", Needs: needs(needHTTP),
-		Rule:  "a call whose context ends while the cloud does not answer returns at once, with an error",
-		Do:    "pass the context to every request, and wait for nothing without it",
-		check: func(c *check) { c.cancelled(func(call) {}) },
+		Rule: "a call whose context ends while the cloud does not answer returns at once, with an error",
+		Do:   "pass the context to every request, and wait for nothing without it",
+		check: func(c *check) {
+			c.cancelled(func(call call, late bool, err error) {
+				if late {
+					c.failf("%s did not return within %s after its context had ended", call.name, prompt)
+				}
+				if err == nil {
+					c.failf("%s was cancelled while the cloud did not answer, and returned no error", call.name)
+				}
+			})
+		},
 	},
 	{
 		Name: "Calls/CancelLeavesNothing", Needs: needs(needHTTP),
 		Rule: "a call that was cancelled leaves no goroutine behind",
 		Do:   "send with http.NewRequestWithContext in the caller's goroutine, instead of waiting beside one that goes on",
 		check: func(c *check) {
-			c.cancelled(func(call call) {
-				if left := c.leftBehind(); left != "" {
+			_, i := c.launch()
+			c.subject = i.ID
+			before := c.goroutines()
+			c.cancelled(func(call call, late bool, _ error) {
+				if late {
+					c.lack("calls that can be cancelled")
+				}
+				if left := c.leftBehind(before); left != "" {
 					c.failf("%s was cancelled and has returned; left behind is\n%s", call.name, left)
 				}
 			})
@@ -65,7 +80,7 @@ var callRows = []Row{
 			for _, call := range c.calls(i.ID) {
 				c.do(call.name, func(ctx context.Context) { _ = call.do(ctx) })
 			}
-			if left := c.leftBehind(); left != "" {
+			if left := c.leftBehind(nil); left != "" {
 				c.failf("after all methods have returned, left behind is\n%s", left)
 			}
 		},
@@ -124,6 +139,11 @@ var callRows = []Row{
 				_, i := c.launch()
 				ids = append(ids, i.ID)
 			}
+			for _, id := range ids {
+				if got, err := c.get(id); err != nil || got.ID != id {
+					c.lack("a Get that finds its machine")
+				}
+			}
 			start := c.net.count()
 			c.net.on(together(n, func(exchange) bool { return c.net.count()-start <= n }))
 			var all sync.WaitGroup
@@ -156,7 +176,11 @@ var callRows = []Row{
 			c.net.on(c.net.hang(entered, false))
 			hung := make(chan struct{})
 			ctx, cancel := context.WithCancel(c.ctx)
-			defer func() { cancel(); <-hung }()
+			defer func() {
+				cancel()
+				c.net.release() // for a Get that does not obey
+				<-hung
+			}()
 			go func() {
 				defer close(hung)
 				c.do("Get", func(context.Context) { _, _ = c.p.Get(ctx, a.ID) })
@@ -181,10 +205,14 @@ var callRows = []Row{
 	},
 }
 
-// cancelled calls each method while the cloud hangs, cancels it, and has what it leaves behind judged.
-func (c *check) cancelled(judge func(call)) {
-	_, i := c.launch()
-	for _, call := range c.calls(i.ID) {
+// cancelled calls each method while the cloud hangs, cancels it, and has the outcome judged. A call that
+// is late has not returned by then.
+func (c *check) cancelled(judge func(call call, late bool, err error)) {
+	if c.subject == "" {
+		_, i := c.launch()
+		c.subject = i.ID
+	}
+	for _, call := range c.calls(c.subject) {
 		entered := make(chan struct{}, 1)
 		c.net.on(c.net.hang(entered, false))
 		ctx, cancel := context.WithCancel(c.ctx)
@@ -192,27 +220,20 @@ func (c *check) cancelled(judge func(call)) {
 		go func() {
 			c.do(call.name, func(context.Context) { done <- call.do(ctx) })
 		}()
-		sent := false
-		var err error
 		select {
 		case <-entered:
-			sent = true
-		case err = <-done:
-		}
-		cancel()
-		if sent {
+			cancel()
 			limit := time.NewTimer(prompt)
 			select {
-			case err = <-done:
-				limit.Stop()
+			case err := <-done:
+				judge(call, false, err)
 			case <-limit.C:
-				c.failf("%s did not return within %s after its context had ended", call.name, prompt)
+				judge(call, true, nil)
 			}
-			if err == nil {
-				c.failf("%s was cancelled while the cloud did not answer, and returned no error", call.name)
-			}
+			limit.Stop()
+		case <-done: // it sends nothing
+			cancel()
 		}
 		c.net.on(nil)
-		judge(call)
 	}
 }

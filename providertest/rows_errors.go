@@ -35,8 +35,11 @@ func (c *check) calls(id string) []call {
 // eachCall calls every method and has its error judged. Methods that send nothing are left out; what the
 // others have sent is in c.sent.
 func (c *check) eachCall(f fault, judge func(call call, err error)) {
-	_, i := c.launch()
-	for _, call := range c.calls(i.ID) {
+	if c.subject == "" {
+		_, i := c.launch()
+		c.subject = i.ID
+	}
+	for _, call := range c.calls(c.subject) {
 		n := c.net.count()
 		var err error
 		c.net.on(f)

@@ -113,21 +113,18 @@ var execRows = []Row{
 				_, _ = c.exec(m, c.h.Commands.cat(), r, &out, nil)
 			}()
 			_, _ = w.Write([]byte("x")) // returns when the first command's input is being read
-			second := make(chan int, 1)
+			second := make(chan error, 1)
 			go func() {
-				code, err := c.exec(m, c.h.Commands.exit(5), nil, nil, nil)
-				if err != nil {
-					code = -1
-				}
-				second <- code
+				_, err := c.exec(m, c.h.Commands.exit(0), nil, nil, nil)
+				second <- err
 			}()
 			limit := time.NewTimer(prompt)
 			defer limit.Stop()
 			seen := ""
 			select {
-			case code := <-second:
-				if code != 5 {
-					seen = "beside a command that waits for input, a second one did not end with its code"
+			case err := <-second:
+				if err != nil {
+					seen = "beside a command that waits for input, a second one returned " + describe(err)
 				}
 			case <-limit.C:
 				seen = "beside a command that waits for input, a second one did not end within " + prompt.String()
@@ -166,7 +163,7 @@ var execRows = []Row{
 		Do:   "return the connection's error; code 0 needs a command that ended",
 		check: func(c *check) {
 			m, i := c.machine()
-			c.must("Terminate", c.terminate(i.ID))
+			c.end(i.ID)
 			c.until(func() bool { return ended(c.get(i.ID)) })
 			_ = m.Close()
 			again, err := c.connect(i)

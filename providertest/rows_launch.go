@@ -60,7 +60,7 @@ var launchRows = []Row{
 			all, lerr := c.list("")
 			c.must("List", lerr)
 			for _, l := range all {
-				if l.Label == req.Label {
+				if strings.HasPrefix(l.Label, "rc1-"+owner) {
 					return
 				}
 			}
@@ -84,6 +84,8 @@ var launchRows = []Row{
 		Rule: "with Info.Idempotent, concurrent Launches with one Token start one machine, and all of them return it",
 		Do:   "leave it to the cloud: a table of tokens in memory knows nothing of requests under way, or of other processes",
 		check: func(c *check) {
+			c.honoursTokens()
+			before := len(c.billing())
 			req := c.newRequest()
 			const n = 4
 			got, errs := make([]runctl.Instance, n), make([]error, n)
@@ -100,8 +102,8 @@ var launchRows = []Row{
 						n, outcome(got[0], errs[0]), outcome(got[k], errs[k]), c.books())
 				}
 			}
-			if len(c.billing()) != 1 {
-				c.failf("%d Launches with one token, and %s", n, c.books())
+			if more := len(c.billing()) - before; more != 1 {
+				c.failf("%d Launches with one token, and %d machines of it", n, more)
 			}
 		},
 	},
@@ -110,13 +112,16 @@ var launchRows = []Row{
 		Rule: "with Info.Idempotent, a Launch that repeats the Token of one whose reply was lost returns that one's machine",
 		Do:   "send the token as it is, every time; never mint or change one",
 		check: func(c *check) {
+			c.honoursTokens()
+			before := len(c.billing())
 			req := c.newRequest()
 			c.net.on(onLaunch(lost))
 			_, _ = c.tryLaunch(req)
 			c.net.on(nil)
 			i, err := c.tryLaunch(req)
-			if err != nil || len(c.billing()) != 1 {
-				c.failf("the reply to the first Launch was dropped; the second, with the same token, returned %s; %s", outcome(i, err), c.books())
+			if more := len(c.billing()) - before; err != nil || more != 1 {
+				c.failf("the reply to the first Launch was dropped; the second, with the same token, returned %s; the cloud holds %d machines of it",
+					outcome(i, err), more)
 			}
 		},
 	},
@@ -125,8 +130,14 @@ var launchRows = []Row{
 		Rule: "Launches with different Tokens and labels start different machines, even if only the last character differs",
 		Do:   "send all 64 characters of the token, or a hash of all of them",
 		check: func(c *check) {
-			_, a := c.launch()
-			_, b := c.launch()
+			var a, b runctl.Instance
+			for k, i := range []*runctl.Instance{&a, &b} {
+				req := c.newRequest()
+				req.Token = strings.Repeat("t", 63) + string(rune('0'+k))
+				var err error
+				*i, err = c.tryLaunch(req)
+				c.must("Launch", err)
+			}
 			if a.ID == b.ID || len(c.billing()) != 2 {
 				c.failf("two Launches returned %q and %q; %s", a.ID, b.ID, c.books())
 			}
@@ -192,6 +203,14 @@ var launchRows = []Row{
 type strangeOption struct{}
 
 func (strangeOption) ForProvider() string { return "somebody-else" }
+
+// honoursTokens ends the check unless a token is honoured in the plainest case, which is a row of its own.
+func (c *check) honoursTokens() {
+	req, first := c.launch()
+	if second, err := c.tryLaunch(req); err != nil || second.ID != first.ID {
+		c.lack("tokens that are honoured")
+	}
+}
 
 func onLaunchOnly(x exchange) bool { return x.launch }
 

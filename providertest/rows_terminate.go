@@ -70,7 +70,8 @@ var terminateRows = []Row{
 			_, b := c.launch()
 			_, d := c.launch()
 			c.must("Terminate", c.terminate(b.ID))
-			if !c.until(func() bool { return !c.bills(b.ID) }) || !c.bills(a.ID) || !c.bills(d.ID) {
+			c.until(func() bool { return !c.bills(b.ID) || !c.bills(d.ID) || !c.bills(a.ID) })
+			if !c.bills(a.ID) || !c.bills(d.ID) {
 				c.failf("of three machines the second was terminated; billing are: first %t, second %t, third %t", c.bills(a.ID), c.bills(b.ID), c.bills(d.ID))
 			}
 		},

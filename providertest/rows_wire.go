@@ -55,7 +55,7 @@ var wireRows = []Row{
 				c.eachCall(func(*http.Request, exchange, send) (*http.Response, error) {
 					read.Store(0)
 					h := http.Header{"Content-Type": {"application/json"}}
-					return newResponse(status, h, endless{&read, tooMuch, space}, -1), nil
+					return newResponse(status, h, &endless{read: &read, limit: tooMuch, chunk: space}, -1), nil
 				}, func(call call, err error) {
 					if read.Load() > tooMuch {
 						c.failf("a reply of status %d without an end; %s read more than %d MiB of it", status, call.name, read.Load()>>20)
@@ -82,10 +82,10 @@ var wireRows = []Row{
 				asked = true
 				read.Store(0)
 				h := http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
-				return newResponse(200, h, endless{&read, int64(100 * packed.Len()), packed.Bytes()}, -1), nil
+				return newResponse(200, h, &endless{read: &read, limit: int64(48 * packed.Len()), chunk: packed.Bytes()}, -1), nil
 			}, func(call call, err error) {
-				if read.Load() > int64(100*packed.Len()) {
-					c.failf("a reply that is 1000 times longer unpacked; %s unpacked more than 100 MiB of it", call.name)
+				if read.Load() > int64(48*packed.Len()) {
+					c.failf("a reply that is 1000 times longer unpacked; %s unpacked more than 48 MiB of it", call.name)
 				}
 			})
 			if !asked {

@@ -21,8 +21,18 @@ func (c *check) show(id string, s runctl.State) {
 	if word == "" || !c.has[needWords] {
 		c.lack("state " + s.String())
 	}
-	c.running(id)
+	c.listedRunning(id)
 	c.net.on(rewritten(func(body []byte) []byte { return replaceWord(body, c.h.States[runctl.StateRunning], word) }))
+}
+
+// listedRunning waits until List has the machine running: then its word is in the replies.
+func (c *check) listedRunning(id string) {
+	if !c.until(func() bool {
+		l, ok := c.listed(id)
+		return ok && l.State == runctl.StateRunning
+	}) {
+		c.failf("the machine never came to run in List")
+	}
 }
 
 // strangeWord is a state that no cloud has.
@@ -30,7 +40,7 @@ const strangeWord = "QUIESCING_FOR_MIGRATION"
 
 // showStrange lets every reply say a state that nobody knows.
 func (c *check) showStrange(id string) {
-	c.running(id)
+	c.listedRunning(id)
 	c.net.on(rewritten(func(body []byte) []byte { return replaceWord(body, c.h.States[runctl.StateRunning], strangeWord) }))
 }
 

@@ -21,7 +21,7 @@ func (c *check) request(o runctl.Offer) runctl.LaunchRequest {
 	key := fmt.Sprintf("the-longest-key-there-%02d", c.made)
 	req := runctl.LaunchRequest{
 		Label:     runctl.Mark{Owner: owner, Key: key, Controller: "abc", Lifetime: time.Hour, Digest: "defg"}.Label(nil),
-		Token:     strings.Repeat("t", 62) + fmt.Sprintf("%02d", c.made),
+		Token:     fmt.Sprintf("%02d", c.made) + strings.Repeat("t", 62),
 		Offer:     o,
 		Lifetime:  time.Hour,
 		MaxHourly: o.Price.Hourly,
@@ -45,11 +45,14 @@ func (c *check) offers(keep func(runctl.Offer) bool) []runctl.Offer {
 	return slices.DeleteFunc(slices.Clone(offers), func(o runctl.Offer) bool { return keep != nil && !keep(o) })
 }
 
-// choose returns the offer to use among those that keep lets pass.
-func (c *check) choose(keep func(runctl.Offer) bool) runctl.Offer {
+// choose returns the offer to use among those that keep lets pass, one with the road if there is one.
+func (c *check) choose(keep func(runctl.Offer) bool, road runctl.Road) runctl.Offer {
 	offers := c.offers(keep)
 	if len(offers) == 0 {
 		c.failf("Offers has nothing that could be launched for this row")
+	}
+	if on := slices.DeleteFunc(slices.Clone(offers), func(o runctl.Offer) bool { return o.Roads&road == 0 }); len(on) > 0 {
+		offers = on
 	}
 	if c.h.Offer != nil {
 		return c.h.Offer(offers)
@@ -73,9 +76,7 @@ func boolInt(b bool) int {
 // newRequest is a request for the plainest machine there is.
 func (c *check) newRequest() runctl.LaunchRequest {
 	if c.plain == nil {
-		o := c.choose(func(o runctl.Offer) bool {
-			return o.Market == runctl.OnDemand && (o.Roads&runctl.RoadShell != 0 || !c.has[needShell])
-		})
+		o := c.choose(func(o runctl.Offer) bool { return o.Market == runctl.OnDemand }, runctl.RoadShell)
 		c.plain = &o
 	}
 	return c.request(*c.plain)
@@ -223,6 +224,15 @@ func classified(err error) runctl.Error {
 		return *e
 	}
 	return runctl.Error{}
+}
+
+// end terminates a machine and waits until it does not bill. It ends the check when it never does: that
+// is another row's.
+func (c *check) end(id string) {
+	c.must("Terminate", c.terminate(id))
+	if !c.until(func() bool { return !c.bills(id) }) {
+		c.lack("an end of machines")
+	}
 }
 
 // ended reports whether a look says that the machine has ended.

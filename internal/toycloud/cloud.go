@@ -66,6 +66,7 @@ const pageSize = 3
 
 // Cloud is one account. Use [New].
 type Cloud struct {
+	IDs string // format of a machine's id, for its number
 	key string
 
 	mu      sync.Mutex
@@ -77,7 +78,7 @@ type Cloud struct {
 
 // New returns an empty account that is entered with the key.
 func New(key string) *Cloud {
-	return &Cloud{key: key, byToken: map[string]*VM{}, changed: make(chan struct{})}
+	return &Cloud{IDs: "vm-%04d", key: key, byToken: map[string]*VM{}, changed: make(chan struct{})}
 }
 
 // Billing returns the ids of all machines that bill now.
@@ -130,7 +131,7 @@ func (c *Cloud) notify() {
 }
 
 func (c *Cloud) add(v VM) *VM {
-	v.ID = fmt.Sprintf("vm-%04d", len(c.vms)+1)
+	v.ID = fmt.Sprintf(c.IDs, len(c.vms)+1)
 	v.State = Active
 	v.Created = time.Now()
 	c.vms = append(c.vms, &v)

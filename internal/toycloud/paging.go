@@ -25,7 +25,7 @@ func pages[T any](ctx context.Context, p *Provider, path string, add func(item T
 		if page.Next == "" {
 			return nil
 		}
-		if cursor = page.Next; seen[cursor] || len(seen) > 1000 {
+		if cursor = page.Next; seen[cursor] && p.Cursors || len(seen) >= p.Pages {
 			return errors.New("toy: the listing does not end")
 		}
 	}

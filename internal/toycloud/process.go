@@ -32,7 +32,7 @@ func receipt(s JobState) *runctl.Receipt {
 
 func (r *process) look(ctx context.Context, query string) (runctl.Status, error) {
 	var s JobState
-	if _, err := r.p.call(ctx, "GET", vmPath(r.id)+"/job"+query, nil, &s); err != nil {
+	if _, err := r.p.call(ctx, "GET", r.p.Path(r.id)+"/job"+query, nil, &s); err != nil {
 		return runctl.Status{}, err
 	}
 	status := runctl.Status{Live: runctl.Alive, Evidence: "the cloud says so", At: time.Now(), LogBytes: s.Bytes, Receipt: receipt(s)}
@@ -56,7 +56,7 @@ func (r *process) Logs(ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.
 			return
 		}
 		for at := q.Offset; ; {
-			path := fmt.Sprintf("%s/log?offset=%d", vmPath(r.id), at)
+			path := fmt.Sprintf("%s/log?offset=%d", r.p.Path(r.id), at)
 			if q.Follow {
 				path += "&wait=1"
 			}
@@ -79,7 +79,7 @@ func (r *process) Logs(ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.
 
 // Cancel implements runctl.Process.
 func (r *process) Cancel(ctx context.Context, _ time.Duration) error {
-	_, err := r.p.call(ctx, "POST", vmPath(r.id)+"/cancel", nil, nil)
+	_, err := r.p.call(ctx, "POST", r.p.Path(r.id)+"/cancel", nil, nil)
 	return err
 }
 

@@ -23,6 +23,9 @@ type Provider struct {
 	Key     string
 	HTTP    *http.Client
 	MaxBody int64
+	Pages   int                    // the most that a listing may have
+	Cursors bool                   // a cursor that comes back is an error
+	Path    func(id string) string // of a machine's record
 	About   runctl.Info
 	States  map[string]runctl.State
 	Errors  map[string]runctl.Error // by the cloud's code
@@ -31,7 +34,7 @@ type Provider struct {
 // NewProvider returns the reference provider for the account.
 func NewProvider(c *Cloud, base string, net http.RoundTripper) *Provider {
 	return &Provider{
-		Cloud: c, Base: base, Key: c.key, MaxBody: 1 << 20,
+		Cloud: c, Base: base, Key: c.key, MaxBody: 1 << 20, Pages: 1000, Cursors: true, Path: vmPath,
 		HTTP: &http.Client{Transport: net, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		About: runctl.Info{Name: "toy", Kind: "toy", Idempotent: true, Settle: time.Second, Exits: true,
 			Markets: runctl.OnDemand | runctl.Spot, Region: "north", EndsItself: true},
@@ -101,7 +104,7 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 // Get implements runctl.Provider.
 func (p *Provider) Get(ctx context.Context, id string) (runctl.Instance, error) {
 	var v VM
-	head, err := p.call(ctx, "GET", vmPath(id), nil, &v)
+	head, err := p.call(ctx, "GET", p.Path(id), nil, &v)
 	if err != nil {
 		return runctl.Instance{}, err
 	}
@@ -127,19 +130,19 @@ func (p *Provider) List(ctx context.Context, q runctl.ListQuery) ([]runctl.Insta
 
 // Terminate implements runctl.Provider.
 func (p *Provider) Terminate(ctx context.Context, id string) error {
-	_, err := p.call(ctx, "DELETE", vmPath(id), nil, nil)
+	_, err := p.call(ctx, "DELETE", p.Path(id), nil, nil)
 	return err
 }
 
 // Stop implements runctl.Stopper.
 func (p *Provider) Stop(ctx context.Context, id string) error {
-	_, err := p.call(ctx, "POST", vmPath(id)+"/pause", nil, nil)
+	_, err := p.call(ctx, "POST", p.Path(id)+"/pause", nil, nil)
 	return err
 }
 
 // Start implements runctl.Stopper.
 func (p *Provider) Start(ctx context.Context, id string) error {
-	_, err := p.call(ctx, "POST", vmPath(id)+"/resume", nil, nil)
+	_, err := p.call(ctx, "POST", p.Path(id)+"/resume", nil, nil)
 	return err
 }
 
@@ -160,7 +163,7 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, _ runctl.Acce
 
 // vmPath is where a machine's record is. What cannot be an id leads to one that nobody has.
 func vmPath(id string) string {
-	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-@") != "" {
 		id = "-"
 	}
 	return "/v1/vms/" + id
