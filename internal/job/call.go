@@ -25,7 +25,7 @@ var scriptID = func() string {
 // stub runs the installed script, or says that there is none.
 var stub = `R=${RUNCTL_ROOT:-${HOME:?}/.runctl}
 [ -f "$R/v1/sup-` + scriptID + `" ] && exec sh "$R/v1/sup-` + scriptID + `" "$@"
-printf '\nRUNCTL1 absent\nRUNCTL1 end\n'; exit ` + strconv.Itoa(absentCode)
+printf '\nRUNCTL1 absent\n'; exit ` + strconv.Itoa(absentCode)
 
 // installer puts stdin in place by one rename, and only when every byte arrived: a cut line installs
 // nothing, and of several at once each puts the same bytes.
@@ -91,7 +91,7 @@ func ask(ctx context.Context, m Machine, stdin []byte, verb ...string) ([]reply,
 	return lines, nil
 }
 
-// absence passes output on, but for the stub's own word that there is no script.
+// absence passes output on, and remembers its beginning, where the stub's word stands that there is no script.
 type absence struct {
 	w    io.Writer
 	head []byte

@@ -32,7 +32,7 @@ import (
 //
 // Instead of its reply any verb may give: refused code=N text=..., used run=RUN (start), norun run=RUN (log,
 // cancel, get), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel: it may take effect yet), or
-// absent (STUB: the script is not installed; exit code 213).
+// absent without an end (STUB: the script is not installed; exit code 213).
 //
 //	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES text=EVIDENCE
 //	receipt v=1 run=... (see Receipt.Marshal), directly after its status, exactly when phase=done
@@ -119,7 +119,9 @@ func parseReply(b []byte) ([]reply, error) {
 			if l.Kind == kindEnd {
 				return lines, nil
 			}
-			lines = append(lines, l)
+			if l.Kind != kindAbsent { // the call was repeated after an install
+				lines = append(lines, l)
+			}
 		}
 	}
 	return nil, errDamaged

@@ -10,11 +10,11 @@ import (
 )
 
 // The spec travels as shell text: a line NAME='value' for each plain field, then two functions, so that
-// sourcing it does nothing but define. Values are single-quoted, a quote in them as POSIX wants it. The plain
+// sourcing it does nothing but define: sp_env exports, sp_exec WORD runs WORD on the argument list. Values are single-quoted, a quote in them as POSIX wants it. The plain
 // lines hold no newline and no secret: the supervisor keeps them, and forgets the rest.
 const (
 	specEnv  = "sp_env() {\n:\n"
-	specExec = "}\nsp_exec() {\nexec"
+	specExec = "}\nsp_exec() {\n\"$@\"" // sp_exec WORD: WORD argv...
 	specEnd  = "\n}\n"
 )
 

@@ -13,6 +13,7 @@ naps=0 mem= gate= held= keeper= nl='
 '
 say() { printf 'RUNCTL1 %s\n' "$*"; }
 bye() { say "$@"; say end; exit 0; }
+number() { case $1 in '' | *[!0-9]* | ????????????????*) bye refused code=64 text='not a number' ;; esac; }
 paths() { run=$1 o=$root/own/$1 d=$root/run/$1 mem=; ctl=$d/ctl; }
 nap() { # short at first, for whoever waits for something that takes milliseconds
   naps=$((naps + 1))
@@ -179,6 +180,7 @@ probe() { # does a held zombie show its exit code here? exit 7 must read 1792; g
 }
 fresh() {
   mkdir -p "$ctl" "$d/job/work" "$d/job/outputs" "$d/job/checkpoints" && mv "$in" "$ctl/in" || refuse 74 'cannot write the run'
+  (. "$ctl/in" && [ "$sp_run d:$sp_digest" = "$run $(readlink "$o/d")" ]) 2>/dev/null || refuse 65 'the spec arrived damaged'
   . "$ctl/in"; places
   case $sp_dir in /*) [ -d "$dir" ] || refuse 66 "no directory $dir" ;; esac
   mkdir -p "$dir" "$ckpt" "$outputs" || refuse 74 "cannot make the job's directories"
@@ -248,7 +250,7 @@ sweep() { # whoever left the group carries the secret mark in its environment
   stragglers=0 termed=
   [ ${#sp_rid} -eq 32 ] && [ -r "$proc/self/environ" ] || return 0 # an empty mark would match everybody
   now; until=$((now + 200)); [ -z "$cause" ] || until=$kill_at
-  while p=$(echo "RUNCTL_MARK=$sp_rid" | grep -lFf - "$proc"/[0-9]*/environ 2>/dev/null); [ -n "$p" ]; do
+  while p=$(echo "RUNCTL_MARK=$sp_rid" | grep -zlFf - "$proc"/[0-9]*/environ 2>/dev/null); [ -n "$p" ]; do
     set -- $p; now
     [ $stragglers -ge $# ] || stragglers=$#
     for f; do
@@ -346,7 +348,7 @@ case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
 paths "$1"
 case $verb in
   start) # RUN DIGEST BYTES
-    in=$o/in.$$
+    number "$3"; in=$o/in.$$
     mkdir -p "$o" && cat >"$in" || { rm -f "$in"; bye refused code=74 text='cannot write the spec'; }
     [ $(($(wc -c <"$in"))) -eq "$3" ] || { rm -f "$in"; bye refused code=65 text='the spec arrived cut'; }
     ln -s "d:$2" "$o/d" 2>/dev/null
@@ -357,7 +359,7 @@ case $verb in
     c=$(readlink "$o/r.$$"); rm -f "$o/r.$$"; bye "$c" ;;
   status) show; say end ;;
   wait) # RUN SECONDS
-    now; last=$((now + $2 * 100))
+    number "$2"; now; last=$((now + $2 * 100))
     while verdict; now; [ "$now" -lt $last ]; do
       case $phase in running | orphaned | unknown) nap ;; *) break ;; esac
       # while its supervisor lives and there is no receipt nothing can have changed, and a look costs no fork
@@ -365,6 +367,7 @@ case $verb in
     done
     show; say end ;;
   log) # RUN OFFSET MODE
+    number "$2"; case $3 in once | follow) ;; *) bye refused code=64 text='once or follow' ;; esac
     [ -L "$o/j" ] && [ -f "$d/out" ] && exec 3<"$d/out" || bye norun run="$run"
     off=$2 live=1 phase=
     [ "$off" = 0 ] || dd bs=1 skip="$off" count=0 <&3 2>/dev/null
@@ -386,6 +389,7 @@ case $verb in
       nap
     done ;;
   cancel) # RUN GRACE
+    [ "$2" = spec ] || number "$2"
     verdict
     case $phase in none) bye norun run="$run" ;; 'done' | lost | held) bye cancelled ;; esac
     ln -s . "$o/c.$2" 2>/dev/null

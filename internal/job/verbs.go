@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +75,9 @@ func List(ctx context.Context, m Machine) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseStatuses(lines)
+	all, err := parseStatuses(lines)
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Run, b.Run) })
+	return all, err
 }
 
 // Cancel asks the run to end: TERM to its process group, KILL after grace. It returns when the supervisor has
@@ -106,7 +109,7 @@ func Get(ctx context.Context, m Machine, run, path string, w io.Writer) error {
 		return &FieldError{"path", "must be relative and stay inside the run"}
 	}
 	out := &stream{tar: w}
-	err := execute(ctx, m, nil, out, "get", run, path)
+	err := execute(ctx, m, nil, out, "get", run, strings.TrimRight(path, "/"))
 	if out.failed != nil {
 		return out.failed
 	}

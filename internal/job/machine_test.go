@@ -1,0 +1,202 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// shellMachine runs argument lists on this computer, with the shell under test as its sh and a root of its own.
+type shellMachine struct {
+	root string
+	env  []string
+}
+
+func (m *shellMachine) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	var path string
+	for _, e := range m.env {
+		if p, ok := strings.CutPrefix(e, "PATH="); ok {
+			path, _, _ = strings.Cut(p, ":")
+		}
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(path, argv[0]), argv[1:]...)
+	cmd.Args[0], cmd.Env = argv[0], m.env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
+	cmd.WaitDelay = 5 * time.Second
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// shells are the machines under test: a directory that comes first in PATH holds their sh. The busybox machine has
+// nothing but busybox; the ps machine has no /proc, as macOS.
+var shells = []struct {
+	name, program string
+	only          bool // no other tools than the program's own
+	noproc        bool
+}{{name: "dash", program: "dash"}, {name: "bash", program: "bash"}, {name: "sh", program: "sh"},
+	{name: "busybox", program: "busybox", only: true}, {name: "ps", program: "bash", noproc: true}}
+
+// onEveryShell runs the test on a fresh machine of each kind that this computer has, at the same time.
+func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
+	t.Helper()
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, shell := range shells {
+		program, err := exec.LookPath(shell.program)
+		if err == nil {
+			program, err = filepath.EvalSymlinks(program)
+		}
+		if err != nil || seen[program] && !shell.noproc {
+			continue
+		}
+		seen[program] = true
+		t.Run(shell.name, func(t *testing.T) {
+			t.Parallel()
+			bin := t.TempDir()
+			path := bin + ":" + os.Getenv("PATH")
+			names := []string{"sh"}
+			if shell.only {
+				path = bin
+				list, err := exec.Command(program, "--list").Output()
+				require.NoError(t, err)
+				names = strings.Fields(string(list))
+			}
+			for _, name := range names {
+				require.NoError(t, os.Symlink(program, filepath.Join(bin, name)))
+			}
+			m := &shellMachine{root: t.TempDir()}
+			m.env = []string{"PATH=" + path, "HOME=" + t.TempDir(), "RUNCTL_ROOT=" + m.root, "LC_ALL=C"}
+			if shell.noproc {
+				m.env = append(m.env, "RUNCTL_PROC=/nonexistent")
+			}
+			t.Cleanup(func() { m.killEverything(t) })
+			test(t, m)
+		})
+	}
+}
+
+// identity is a process by a link of own/RUN, 0 when there is none.
+func (m *shellMachine) pid(run, link string) int {
+	text, _ := os.Readlink(filepath.Join(m.root, "own", run, link))
+	parts := strings.Split(text, ":")
+	if len(parts) < 3 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(parts[1])
+	return pid
+}
+
+func (m *shellMachine) supervisor(t *testing.T, run string) int {
+	t.Helper()
+	pid := 0
+	for n := 1; m.pid(run, strconv.Itoa(n)) != 0; n++ {
+		pid = m.pid(run, strconv.Itoa(n))
+	}
+	require.NotZero(t, pid, "no supervisor")
+	return pid
+}
+
+// killEverything ends what a failed test left behind, and fails a test that left a keeper or a supervisor.
+func (m *shellMachine) killEverything(t *testing.T) {
+	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range procs {
+		pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
+		env, err := os.ReadFile(file)
+		if err == nil && bytes.Contains(env, []byte("RUNCTL_ROOT="+m.root+"\x00")) || bytes.Contains(env, []byte("="+m.root+"/run/")) {
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if !t.Failed() && !m.leaves(pid) {
+				t.Errorf("left behind: %d %q", pid, line)
+			}
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// leaves waits a little for a process that is on its way out, such as a supervisor after its receipt.
+func (m *shellMachine) leaves(pid int) bool {
+	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); <-time.After(20 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return true
+		}
+	}
+	return false
+}
+
+// sh is a run of a shell script.
+func sh(run, script string) Spec {
+	return Spec{Run: run, Digest: "d-" + run, Argv: []string{"sh", "-c", script}, Grace: 20 * time.Second}
+}
+
+func start(t *testing.T, m Machine, s Spec) {
+	t.Helper()
+	require.NoError(t, Start(t.Context(), m, s))
+}
+
+// done waits for the run's receipt.
+func done(t *testing.T, m Machine, run string) Receipt {
+	t.Helper()
+	s, err := Wait(t.Context(), m, run, 30*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, PhaseDone, s.Phase, s.Evidence)
+	require.NotNil(t, s.Receipt)
+	assert.Equal(t, run, s.Receipt.Run)
+	assert.Equal(t, "supervisor", s.Receipt.Source)
+	return *s.Receipt
+}
+
+// text is the whole log of a run.
+func text(t *testing.T, m Machine, run string) string {
+	t.Helper()
+	var out strings.Builder
+	next, err := Log(t.Context(), m, run, 0, true, &out)
+	require.NoError(t, err)
+	require.EqualValues(t, out.Len(), next)
+	return out.String()
+}
+
+// fifo makes one that a job can wait on; its name is in the job's argument list.
+func fifo(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(name, 0o600))
+	return name
+}
+
+// hear waits until a job writes into the fifo, and says what.
+func hear(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return strings.TrimSpace(string(b))
+}
+
+// tell lets go a job that reads the fifo.
+func tell(t *testing.T, name, word string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(name, []byte(word+"\n"), 0))
+}
+
+func hasNoProc(m *shellMachine) bool {
+	return strings.Contains(strings.Join(m.env, " "), "RUNCTL_PROC=")
+}
+
+func hexOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))[:12] }
