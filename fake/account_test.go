@@ -325,6 +325,7 @@ func TestStrangersAndClones(t *testing.T) {
 			_, sealed := runctl.ParseMark(list[2].Label, nil)
 			assert.False(t, sealed)
 			assert.Len(t, cloud.Billing(), 1, "strangers are not on our bill")
+			assert.True(t, cloud.Cost().Known(), "whose machines have no price that we know")
 			assert.Equal(t, 1, cloud.Launched())
 			require.NoError(t, cloud.Terminate(t.Context(), copied), "the cloud does not protect them")
 			got, ok := cloud.Machine(copied)

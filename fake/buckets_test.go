@@ -62,6 +62,9 @@ func TestBucketsHaveTheSizesThatEC2Publishes(t *testing.T) {
 			}
 			return n
 		}
+		<-time.After(time.Hour)
+		assert.Equal(t, 100, count(list), "a bucket does not overflow")
+		assert.Equal(t, 50, count(launch))
 		assert.InDelta(t, 300, most(time.Minute), 2)
 		most(10 * time.Minute)
 		assert.InDelta(t, 120, most(time.Minute), 2, "after a thousand, two machines a second")

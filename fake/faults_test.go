@@ -124,14 +124,24 @@ func TestACallObeysItsContext(t *testing.T) {
 	assert.Zero(t, cloud.Launched())
 	assert.Zero(t, cloud.Calls(""), "nothing was sent")
 
-	synctest.Test(t, func(t *testing.T) { // cut in the middle of a slow call, before or after the effect
-		cloud := fake.New(fake.With(fake.Physics{Seed: 1, Latency: time.Second}))
-		for n, cut := range []time.Duration{time.Millisecond, 10 * time.Second} {
-			ctx, cancel := context.WithTimeout(t.Context(), cut)
-			_, err := cloud.Launch(ctx, request("a"))
-			cancel()
-			assert.Equal(t, n == 0, errors.Is(err, context.DeadlineExceeded))
-			assert.Equal(t, n, cloud.Launched())
+	synctest.Test(t, func(t *testing.T) { // half of a call's time lies before its effect, half after
+		launch := func(within time.Duration) (took time.Duration, launched int, err error) {
+			cloud := fake.New(fake.With(fake.Physics{Seed: 1, Latency: time.Second}))
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			start := time.Now()
+			_, err = cloud.Launch(ctx, request("a"))
+			return time.Since(start), cloud.Launched(), err
+		}
+		whole, launched, err := launch(time.Hour)
+		require.NoError(t, err)
+		assert.Equal(t, 1, launched)
+		assert.InDelta(t, 8*time.Second, whole, float64(5*time.Second))
+		for n, cut := range []time.Duration{whole / 4, whole * 3 / 4} {
+			took, launched, err := launch(cut)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, cut, took)
+			assert.Equal(t, n, launched)
 		}
 	})
 }

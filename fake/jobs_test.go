@@ -48,9 +48,12 @@ func TestAJobFollowsItsScript(t *testing.T) {
 		assert.Equal(t, runctl.Alive, s.Live)
 		assert.EqualValues(t, 4, s.LogBytes, "two lines of four after five eighths of the time")
 		assert.Nil(t, s.Receipt)
+		i, err := cloud.Get(t.Context(), i.ID)
+		require.NoError(t, err)
+		assert.Nil(t, i.Exit)
 
 		start := time.Now()
-		s, err := p.Wait(t.Context())
+		s, err = p.Wait(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, 15*time.Second, time.Since(start).Round(time.Millisecond), "it is told when it happens")
 		want := runctl.Receipt{Run: "tune", Source: "fake", ExitCode: 3, Cause: runctl.CauseExit, Checkpoint: "step-2", LogBytes: 8}
@@ -249,22 +252,55 @@ func TestAnEndWithoutAReceiptIsNotASuccess(t *testing.T) {
 	})
 }
 
-func TestFinishWakesWhoWaits(t *testing.T) {
-	cloud := fake.New()
-	cloud.Script("", fake.Script{Hold: true})
-	_, p := vessel(t, cloud, withJob("tune", "train"))
-	changed := cloud.Changed()
-	done := make(chan runctl.Status)
-	go func() {
+func TestWhoeverWaitsIsWoken(t *testing.T) {
+	for name, end := range map[string]func(*fake.Cloud, runctl.Instance, runctl.Process) error{
+		"finish": func(c *fake.Cloud, i runctl.Instance, p runctl.Process) error {
+			assert.Zero(t, c.Finish("another", 0))
+			assert.Equal(t, 1, c.Finish("tune", 4))
+			assert.Zero(t, c.Finish("tune", 5), "it has ended")
+			return nil
+		},
+		"cancel":    func(c *fake.Cloud, i runctl.Instance, p runctl.Process) error { return p.Cancel(t.Context(), 0) },
+		"terminate": func(c *fake.Cloud, i runctl.Instance, p runctl.Process) error { return c.Terminate(t.Context(), i.ID) },
+		"preempt":   func(c *fake.Cloud, i runctl.Instance, p runctl.Process) error { c.Preempt(i.ID); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cloud := fake.New(fake.Unguarded())
+				cloud.Script("", fake.Script{Hold: true})
+				i, p := vessel(t, cloud, withJob("tune", "train"))
+				start, changed, done := time.Now(), cloud.Changed(), make(chan runctl.Status)
+				go func() {
+					s, err := p.Wait(t.Context())
+					assert.NoError(t, err)
+					done <- s
+				}()
+				synctest.Wait()
+				require.NoError(t, end(cloud, i, p))
+				s := <-done
+				if name == "finish" {
+					assert.Equal(t, 4, s.Receipt.ExitCode)
+				}
+				<-changed
+				assert.Equal(t, start, time.Now(), "at once")
+			})
+		})
+	}
+}
+
+func TestAJobCancelledBeforeItsMachineIsUpEndsAsItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fake.New(fake.With(fake.Physics{Seed: 1, Boot: 26 * time.Second}))
+		cloud.Script("", fake.Script{Hold: true})
+		_, p := vessel(t, cloud, withJob("tune", "train"))
+		require.NoError(t, p.Cancel(t.Context(), 0))
 		s, err := p.Wait(t.Context())
-		assert.NoError(t, err)
-		done <- s
-	}()
-	assert.Zero(t, cloud.Finish("another", 0))
-	assert.Equal(t, 1, cloud.Finish("tune", 4))
-	assert.Equal(t, 4, (<-done).Receipt.ExitCode)
-	<-changed
-	assert.Zero(t, cloud.Finish("tune", 5), "it has ended")
+		require.NoError(t, err)
+		assert.Equal(t, runctl.CauseCancel, s.Receipt.Cause)
+		assert.Equal(t, 143, s.Receipt.ExitCode)
+		assert.Equal(t, s.Receipt.Started, s.Receipt.Ended)
+		assert.Empty(t, cloud.Billing())
+	})
 }
 
 func TestEachAttemptHasItsScript(t *testing.T) {

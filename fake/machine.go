@@ -59,9 +59,6 @@ func (m *machine) at(t time.Time) change {
 
 // advance applies everything that time has brought about until now. c.mu is held.
 func (c *Cloud) advance(m *machine, now time.Time) {
-	if m.desk.touched() {
-		m.next = time.Time{}
-	}
 	for !m.next.After(now) {
 		due, ok := c.due(m)
 		if !ok {

@@ -220,3 +220,42 @@ func TestTheCloudsClockIsItsOwn(t *testing.T) {
 	assert.WithinDuration(t, i.Launched, i.Seen, time.Minute)
 	assert.Less(t, i.Age(), time.Minute, "ages are right whatever the clock")
 }
+
+func TestIdsFollowFromSeedAndKey(t *testing.T) {
+	ids := func(seed uint64) map[string]string {
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		all := map[string]string{}
+		cloud := fake.New(fake.With(fake.Physics{Seed: seed}))
+		for n := range 100 {
+			wg.Go(func() {
+				key := fmt.Sprint("k-", n)
+				i, err := cloud.Launch(t.Context(), request(key))
+				assert.NoError(t, err)
+				mu.Lock()
+				defer mu.Unlock()
+				all[key] = i.ID
+			})
+		}
+		wg.Wait()
+		return all
+	}
+	first := ids(1)
+	for range 10 {
+		require.Equal(t, first, ids(1), "whoever comes first")
+	}
+	assert.NotEqual(t, first, ids(2))
+}
+
+func TestNoTwoThingsHappenAtTheSameInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // where the clock stands still
+		cloud := fake.New()
+		seen := map[time.Time]bool{}
+		for n := range 100 {
+			i, err := cloud.Launch(t.Context(), request(fmt.Sprint("k-", n)))
+			require.NoError(t, err)
+			require.False(t, seen[i.Launched])
+			seen[i.Launched] = true
+		}
+	})
+}

@@ -46,7 +46,9 @@ func (s *shell) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout
 		if em, err = c.supervisor(m, now); err == nil && slices.Contains(argv, "start") && (m.over() || m.job != nil) {
 			err = unreachable(s.id, "read-only file system")
 		}
-		until = m.reclaim
+		if m.up() {
+			until = m.reclaim
+		}
 		return err
 	}, func() (err error) {
 		code, err = s.exec(ctx, em, until, argv, stdin, stdout, stderr)

@@ -195,6 +195,43 @@ func TestAConnectionBreaksWithItsMachine(t *testing.T) {
 	})
 }
 
+func TestAJobThatOutlivesItsSpotMachineIsLostThoughNobodyLooked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fake.New(fake.With(fake.Physics{Seed: 1, Reclaim: time.Hour}))
+		cloud.Script("", fake.Script{Duration: 20 * time.Hour})
+		r := request("a")
+		r.Offer.ID, r.Lifetime = "h100-1.fake-1a.spot", 1000*time.Hour
+		_, m := enter(t, cloud, r)
+		require.NoError(t, job.Start(t.Context(), m, spec("run-1")))
+		<-time.After(100 * time.Hour)
+		s, err := job.Inspect(t.Context(), m, "run-1")
+		assert.Error(t, err)
+		assert.NotEqual(t, job.PhaseDone, s.Phase)
+	})
+}
+
+func TestASpotMachineThatEndedItselfCanStillBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fake.New(fake.With(fake.Physics{Seed: 1, Reclaim: 10 * time.Hour}))
+		r := request("a")
+		r.Offer.ID, r.Keep = "h100-1.fake-1a.spot", time.Minute
+		_, m := enter(t, cloud, r)
+		require.NoError(t, job.Start(t.Context(), m, spec("run-1")))
+		<-time.After(1000 * time.Hour)
+		s, err := job.Inspect(t.Context(), m, "run-1")
+		require.NoError(t, err)
+		assert.Equal(t, job.PhaseDone, s.Phase)
+	})
+}
+
+func TestAVerbThatChangesSomethingWakesTheWaiters(t *testing.T) {
+	cloud := fake.New()
+	_, m := enter(t, cloud, request("a"))
+	changed := cloud.Changed()
+	require.NoError(t, job.Start(t.Context(), m, spec("run-1")))
+	<-changed
+}
+
 func TestAPauseKeepsTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := fake.New()
