@@ -96,7 +96,7 @@ func TestTheKeepTimeCountsFromTheEndOfTheLastRun(t *testing.T) {
 	at(p, i.Launched.Add(30*time.Minute))
 	assert.Equal(t, runctl.StateRunning, get(t, p, i).State, "a live run keeps its machine")
 	require.NoError(t, os.WriteFile(gate, nil, 0o600))
-	ended := wait(t, p, i, "one").Ended
+	ended := later(i.Launched, wait(t, p, i, "one").Ended) // a receipt has whole seconds
 	at(p, ended.Add(10*time.Minute-time.Second))
 	assert.Equal(t, runctl.StateRunning, get(t, p, i).State)
 	at(p, ended.Add(10*time.Minute))

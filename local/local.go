@@ -25,11 +25,12 @@ type Config struct {
 }
 
 // Provider runs jobs on this computer. It is made by [New], may be used concurrently, and holds no
-// goroutine, no open file and no memory of its instances: the state directory is all there is.
+// goroutine and no open file: the state directory is all there is.
 type Provider struct {
 	dir  string // absolute
 	name string
 	now  func() time.Time
+	busy busy
 }
 
 // Factory makes the provider from RUNCTL_STATE_DIR, XDG_STATE_HOME and HOME.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"runctl"
@@ -33,6 +34,9 @@ func (p *Provider) look(ctx context.Context, r record) (runctl.Instance, error) 
 	if over == nil && (r.Keep == 0 || i.Seen.Before(r.Launched.Add(r.Keep))) {
 		return i, nil
 	}
+	if over == nil && p.busy.lately(r.ID, i.Seen) {
+		return i, nil
+	}
 	w, err := p.work(ctx, r.ID)
 	if err != nil {
 		return i, err
@@ -44,7 +48,10 @@ func (p *Provider) look(ctx context.Context, r record) (runctl.Instance, error) 
 		return i, nil
 	case over != nil:
 		over.At = later(over.At, w.last)
-	case len(w.live) > 0 || i.Seen.Before(idle):
+	case len(w.live) > 0:
+		p.busy.note(r.ID, i.Seen)
+		return i, nil
+	case i.Seen.Before(idle):
 		return i, nil
 	default:
 		over = &end{At: idle, Reason: fmt.Sprintf("nothing ran on it for %v", r.Keep)}
@@ -66,4 +73,18 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// busy remembers which instances had a live run a moment ago, so that waiting for a long run does not ask
+// its supervisor five times a second. At worst it delays the news of an idle instance's end, whose
+// time stays exact.
+type busy struct{ at sync.Map } // id to time.Time
+
+const busyFor = 2 * time.Second
+
+func (b *busy) note(id string, now time.Time) { b.at.Store(id, now) }
+
+func (b *busy) lately(id string, now time.Time) bool {
+	at, ok := b.at.Load(id)
+	return ok && !now.Before(at.(time.Time)) && now.Sub(at.(time.Time)) < busyFor
 }
