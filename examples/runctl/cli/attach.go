@@ -68,14 +68,7 @@ func (a *app) openRun(ctx context.Context, args []string) (*session, *record, er
 func (x *session) find(ctx context.Context, rec *record) (*runctl.Run, error) {
 	run, err := x.client.Attach(ctx, rec.Ref)
 	if err == nil {
-		if rec.Ref.ID == "" {
-			rec.Ref = run.Ref()
-			if t := run.Instance().Launched; !t.IsZero() {
-				rec.Launched = utc(t)
-			}
-			x.keep(rec)
-		}
-		return run, nil
+		return run, x.found(ctx, rec, run)
 	}
 	if !errors.Is(err, runctl.ErrNotFound) && !errors.Is(err, runctl.ErrLost) {
 		return nil, err
@@ -91,6 +84,28 @@ func (x *session) find(ctx context.Context, rec *record) (*runctl.Run, error) {
 	}
 	x.keep(rec)
 	return nil, &exitError{exitLost, fmt.Errorf("%s: %s, its machine is gone and left no receipt: %w", rec.Name, rec.Outcome, err)}
+}
+
+// found takes note of a run's machine. When the launch was cut short, the job may never have reached it.
+func (x *session) found(ctx context.Context, rec *record, run *runctl.Run) error {
+	if rec.Phase == phaseRunning && rec.Ref.ID != "" {
+		return nil
+	}
+	s, err := run.Status(ctx)
+	if s.Receipt == nil && s.Live != runctl.Alive && run.Instance().State.Billing() {
+		why := s.Evidence
+		if err != nil {
+			why = err.Error()
+		}
+		return &exitError{exitDoubt, fmt.Errorf("%s: its machine %s is there, but not its job: %s\n%-36s end the machine", rec.Name,
+			run.Instance().ID, why, command("runctl", "terminate", rec.Name))}
+	}
+	rec.Ref, rec.Phase = run.Ref(), phaseRunning
+	if t := run.Instance().Launched; rec.Launched == nil && !t.IsZero() {
+		rec.Launched = utc(t)
+	}
+	x.keep(rec)
+	return nil
 }
 
 // replay is attach for a run that was collected already.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,6 +56,13 @@ func (a *app) logs(ctx context.Context, f logFlags, args []string) error {
 	}
 	defer x.client.Close()
 	run, err := x.client.Attach(ctx, rec.Ref)
+	part := filepath.Join(rec.OutDir, logName+partSuffix)
+	if _, seen := os.Stat(part); seen == nil && errors.Is(err, runctl.ErrNotFound) {
+		a.say.warnf("%s: its machine is gone; this is what was seen of its log", rec.Name)
+		old := *rec
+		old.Log = part
+		return a.printSaved(&old, f.from)
+	}
 	if err != nil {
 		return err
 	}

@@ -225,3 +225,25 @@ func TestPrintedCommandsAreQuoted(t *testing.T) {
 	r := w.run("run", "-p", "fake", "--name", "x;rm", "prog")
 	assert.Equal(t, 125, r.code)
 }
+
+// FuzzRecord holds every command to one clear error, whatever a record's file holds.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"runctl":"run","version":1,"owner":"tester","name":"x","job":"x","attempt":1,"ref":"rc1:fake/tester/x/m-1/x","command":["p"],` +
+		`"out_dir":"/nowhere","phase":"ended","ended":"2026-01-02T03:04:05Z","outcome":"failed","exit":3,"offer":{"price":{"amount":"1"}},"cost":{}}`))
+	f.Add([]byte(`{"runctl":"run","version":1,"owner":"tester","name":"x","job":"x","attempt":1,"ref":"rc1:fake/tester/x//x","out_dir":"/n","phase":"running"}`))
+	f.Add([]byte(`{"runctl":"run","version":9}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		w := newWorld(t)
+		path := filepath.Join(w.dir, "state", "runs", "x.json")
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		for _, args := range [][]string{{"ps", "-a", "-p", "fake"}, {"ps", "x"}, {"ps", "x", "--json"}, {"logs", "x"}, {"wait", "x"}} {
+			r := w.run(args...)
+			if r.code != 0 && args[0] != "wait" {
+				require.NotEmpty(t, r.stderr, "%v", args)
+			}
+		}
+		require.Zero(t, w.cloud.Launched())
+	})
+}

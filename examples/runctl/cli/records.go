@@ -57,6 +57,20 @@ const (
 
 func (r *record) live() bool { return r.Phase != phaseEnded }
 
+// whole reports whether a record that was read has what every record has.
+func (r *record) whole() bool {
+	switch r.Phase {
+	case phaseLaunching, phaseRunning, phaseDoubt:
+	case phaseEnded:
+		if r.Ended == nil || r.Outcome == "" {
+			return false
+		}
+	default:
+		return false
+	}
+	return validName.MatchString(r.Name) && validName.MatchString(r.Job) && r.Attempt > 0 && r.Ref.Provider != "" && r.OutDir != ""
+}
+
 // deadline is when the machine's lifetime is over, by our clock; zero before the launch.
 func (r *record) deadline() time.Time {
 	if r.Launched == nil || r.Lifetime == 0 {
@@ -103,7 +117,7 @@ func (s *state) records() ([]*record, error) {
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			continue // ended just now
-		case err == nil && (r.Name+".json" != filepath.Base(path) || r.Ref.Provider == "" || r.OutDir == ""):
+		case err == nil && (r.Name+".json" != filepath.Base(path) || !r.whole()):
 			err = brokenState(path, "it does not describe the run of its name")
 		}
 		if err != nil {

@@ -22,10 +22,24 @@ type runFlags struct {
 	detach bool
 }
 
+const runHelp = `Launch a machine, run a job on it, follow it, collect its outputs, terminate the machine.
+
+Ctrl-C at a terminal asks whether to cancel, detach or keep watching; a second one leaves at once and prints
+the commands that attach and end. Without a terminal SIGINT and SIGTERM cancel with the grace. SIGHUP detaches.
+
+The log and the outputs are kept in runctl-out/RUN, the record of the run in the state directory
+(RUNCTL_STATE_DIR, else XDG_STATE_HOME/runctl, else ~/.local/state/runctl).
+
+Exit code: the job's own, 128+N when signal N ended it, 130 when Ctrl-C did;
+  122  in doubt: something may still bill       125  runctl failed or its usage is wrong; nothing bills
+  123  pre-empted or lost, no receipt           126  the command cannot be run
+  124  lifetime, lease or budget ended it       127  the command is not there`
+
 func (a *app) runCommand() *cobra.Command {
 	var f runFlags
 	c := newCommand("run [flags] -- COMMAND [ARG...]", "Launch a machine, run a job on it, follow it, collect, terminate", nil,
 		func(ctx context.Context, args []string) error { return a.runJob(ctx, &f, args) })
+	c.Long = runHelp
 	c.Annotations = map[string]string{followsRun: "yes"}
 	c.Flags().SetInterspersed(false)
 	f.needs.add(c.Flags())

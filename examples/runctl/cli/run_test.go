@@ -353,3 +353,45 @@ func TestSecretsAndEnvironmentReachTheJobAndNothingElse(t *testing.T) {
 		return err
 	}))
 }
+
+func TestAnInterruptDuringTheLaunchEndsWhatWasLaunched(t *testing.T) {
+	for sig, code := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143} {
+		w := newWorld(t, fake.ShellOnly())
+		w.cloud.Inject(fake.Fault{Op: fake.OpConnect})
+		s := w.start("run", "-v", "-p", "fake", "--name", "x", "prog")
+		s.stderr.waitFor(t, "call connect")
+		w.signals <- sig
+		assert.Equal(t, code, s.wait(t), s.stderr.String())
+		w.nothingLeft()
+		assert.Equal(t, "cancelled", w.record("x").Outcome)
+	}
+}
+
+func TestALaunchThatWasLeftCanBeEndedLater(t *testing.T) {
+	w := newWorld(t, fake.ShellOnly())
+	w.cloud.Inject(fake.Fault{Op: fake.OpConnect}, fake.Fault{Op: fake.OpTerminate, Hang: true})
+	s := w.start("run", "-v", "-p", "fake", "--name", "x", "prog")
+	s.stderr.waitFor(t, "call connect")
+	w.signals <- os.Interrupt
+	s.stderr.waitFor(t, "giving up the launch")
+	w.signals <- os.Interrupt
+	assert.Equal(t, 122, s.wait(t), s.stderr.String())
+	assert.Len(t, w.cloud.Billing(), 1)
+	w.cloud.Heal()
+	r := w.run("attach", "x")
+	assert.Equal(t, 122, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "but not its job")
+	assert.Contains(t, r.stderr, "runctl terminate x")
+	assert.Equal(t, 0, w.run("terminate", "x").code)
+	w.nothingLeft()
+}
+
+func TestATerminalShowsProgressOnOneLine(t *testing.T) {
+	w := newWorld(t, fake.ShellOnly())
+	w.tty = true
+	r := w.run("run", "-p", "fake", "--name", "x", "prog")
+	require.Equal(t, 0, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "\r\x1b[K· x  launching")
+	assert.Contains(t, r.stderr, "submitting")
+	assert.Contains(t, r.stderr, "running\n", "the line stays when it is done")
+}
