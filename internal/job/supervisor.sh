@@ -2,7 +2,7 @@
 # POSIX sh and base tools only; tried under dash, bash and busybox ash. Below $root:
 #   own/RUN/   what must survive, each a symlink, made once and atomically with its content, needing no disk block:
 #              d digest · 1 2 3.. supervisor generations · j job · h hello · z zombie mode · w code by wait
-#              · x why exec failed · c.GRACE cancels · e cause of the drain · r.PID replies to start
+#              · x why exec failed · c.GRACE cancels · e cause of the drain · f finished · r.PID replies to start
 #   run/RUN/   ctl/{spec,in,go,exit.slot,exit} (0700) · out · job/{work,outputs,checkpoints}
 #   lock.N     who has the machine: the highest N without free.N whose run goes on; nothing is ever removed
 # A process is boot:pid:start, so that a reused pid is never taken for the old one.
@@ -77,19 +77,20 @@ verdict() { # phase and ev(idence). The order of looks matters: supervisor, rece
   [ -L "$o/d" ] || return
   top "$o/"; gen=$n sup=$(readlink "$o/$n")
   alive "$sup"; living=$?
-  if receipt; then
-    phase='done' ev='receipt'
-    alive "$(readlink "$o/j")" && phase=unknown ev='there is a receipt, but the job is alive'
-    return
-  fi
   job=$(readlink "$o/j")
+  if receipt; then
+    if alive "$job"; then phase=unknown ev='there is a receipt, but the job is alive'; return; fi
+    # while the supervisor lives, a receipt is its own only once it says so
+    if [ $living != 0 ] || [ -L "$o/f" ]; then phase='done' ev='receipt'; return; fi
+  fi
   if [ $living = 0 ]; then phase=running ev="supervisor ${sup#*:} alive"; return; fi
   [ -n "$job" ] || return
   alive "$job"; left=$?
   if [ $left = 0 ] || group "$job"; then phase=orphaned ev='supervisor dead, job alive'
   elif [ $left = 2 ] || [ -L "$o/w" ]; then phase=held ev='supervisor dead, exit status held'
   else
-    top "$o/"; if receipt || [ "$n" != "$gen" ]; then verdict; return; fi # written, or adopted, between two looks
+    i=0; until [ -L "$o/z" ] || [ -L "$o/w" ] || [ $i = 9 ]; do nap; i=$((i + 1)); done # a keeper may be about to say w
+    top "$o/"; if receipt || [ -L "$o/w" ] || [ "$n" != "$gen" ]; then verdict; return; fi # so it changed between two looks
     phase=lost ev='supervisor and job gone without a receipt'
     [ "${job%%:*}" = "$boot" ] || ev='the machine was started again since'
   fi
@@ -284,8 +285,12 @@ latest() { # the validated content of the job's file latest, or nothing; never f
   case /$c/ in // | //* | */../* | *[!A-Za-z0-9._/-]*) c= ;; esac
   [ ${#c} -le 256 ] || c=
 }
+release() { # let the keeper, and with it the held status, go
+  alive "$job"; if [ $? = 2 ]; then p=$pp; look "$p" && sleeper && kill -s KILL "$p"; fi
+  [ -z "$keeper" ] || kill -s KILL "$keeper" 2>/dev/null
+}
 finish() {
-  result || exit
+  [ -d "$o" ] && result || { release; exit; } # the root was removed, or the status is gone: nobody can ever ask
   case $cause in '') cause=exit; [ -z "$sig" ] || cause=signal
     [ "$code" != 127 ] && [ "$code" != 126 ] || cause=$(readlink "$o/x") || cause=exit ;; esac
   latest; size
@@ -300,8 +305,8 @@ finish() {
     i=$((i + 1)); [ $i -lt 20 ] || exit # the keeper goes on holding the status for a later look
     nap
   done 2>/dev/null
-  alive "$job"; if [ $? = 2 ]; then p=$pp; look "$p" && sleeper && kill -s KILL "$p"; fi
-  [ -z "$keeper" ] || kill -s KILL "$keeper" 2>/dev/null
+  ln -s . "$o/f" 2>/dev/null
+  release
   free
 }
 sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
@@ -309,6 +314,7 @@ sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
   cd /
   reply=$1 in=$o/in.$1
   look $$; me=$boot:$$:$born
+  verdict; case $phase in 'done' | lost) rm -f "$in"; answer started already=1; exit ;; esac
   while claim; c=$?; [ $c != 0 ]; do
     [ $c = 1 ] || refuse 74 'cannot write the claim'
     [ -n "$reply" ] || exit
@@ -395,7 +401,11 @@ case $verb in
     ln -s . "$o/c.$2" 2>/dev/null
     alive "$sup" || detach sh "$0" sup "$run"
     now; last=$((now + 1000))
-    until [ -L "$o/e" ] || receipt; do now; [ "$now" -lt $last ] || bye unsure text='the supervisor did not answer'; nap; done
+    until [ -L "$o/e" ]; do
+      verdict; case $phase in 'done' | lost | held) break ;; esac
+      now; [ "$now" -lt $last ] || bye unsure text='the supervisor did not answer'
+      nap
+    done
     bye cancelled ;;
   get) # RUN PATH
     [ -L "$o/j" ] || bye norun run="$run"
