@@ -8,36 +8,35 @@ import (
 	"time"
 )
 
-// leftBehind returns a goroutine that a call of this check has started and that does not end, "" when there
-// is none but those of before. They are known by the label that they have inherited. Connections that a transport keeps
-// for the next request do not count.
-func (c *check) leftBehind(before map[string]int) (left string) {
+// leftBehind returns the goroutines that calls of this check have started and that do not end, "" when there
+// are no more of them than before. They are known by the label that they have inherited. Connections that a
+// transport keeps for the next request do not count.
+func (c *check) leftBehind(before int) (left string) {
 	within(2*time.Second, func() bool {
-		left = ""
-		for stack, n := range c.goroutines() {
-			if n > before[stack] {
-				left = stack
-			}
-		}
-		return left == ""
+		n, stacks := c.goroutines()
+		left = stacks
+		return n <= before
 	})
+	if n, _ := c.goroutines(); n <= before {
+		return ""
+	}
 	return left
 }
 
-// goroutines counts this check's goroutines by their stacks.
-func (c *check) goroutines() map[string]int {
-	all := map[string]int{}
+// goroutines counts this check's goroutines, and returns their stacks.
+func (c *check) goroutines() (n int, stacks string) {
 	var profile bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
 	label := fmt.Sprintf(`"providertest":%q`, c.id)
 	for block := range strings.SplitSeq(profile.String(), "\n\n") {
 		if head, stack, ok := strings.Cut(block, "\n"); ok && strings.Contains(stack, label) && !kept(stack) {
-			n := 1
-			_, _ = fmt.Sscanf(head, "%d @", &n)
-			all[stack] += n
+			k := 1
+			_, _ = fmt.Sscanf(head, "%d @", &k)
+			n += k
+			stacks += stack + "\n"
 		}
 	}
-	return all
+	return n, stacks
 }
 
 func kept(block string) bool {

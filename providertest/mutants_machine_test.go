@@ -168,7 +168,7 @@ var jobMutants = []mutant{
 	}},
 	{"Wait polls", "Job/WaitHolds", func(w *wrong) {
 		w.wait = func(p runctl.Process, ctx context.Context) (runctl.Status, error) {
-			tick := time.NewTicker(10 * time.Millisecond)
+			tick := time.NewTicker(2 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				s, err := p.Status(ctx)

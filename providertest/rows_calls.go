@@ -60,7 +60,7 @@ var callRows = []Row{
 		check: func(c *check) {
 			_, i := c.launch()
 			c.subject = i.ID
-			before := c.goroutines()
+			before, _ := c.goroutines()
 			c.cancelled(func(call call, late bool, _ error) {
 				if late {
 					c.lack("calls that can be cancelled")
@@ -80,7 +80,7 @@ var callRows = []Row{
 			for _, call := range c.calls(i.ID) {
 				c.do(call.name, func(ctx context.Context) { _ = call.do(ctx) })
 			}
-			if left := c.leftBehind(nil); left != "" {
+			if left := c.leftBehind(0); left != "" {
 				c.failf("after all methods have returned, left behind is\n%s", left)
 			}
 		},

@@ -89,7 +89,7 @@ var jobRows = []Row{
 			n := c.net.count()
 			done := c.waiting(proc)
 			c.quiet(func() {}, done)
-			if sent := c.net.count() - n; sent > 4 {
+			if sent := c.net.count() - n; sent > 3 {
 				c.failf("the job goes on; within %s Wait sent %d requests", quietTime, sent)
 			}
 			c.must("Cancel", c.cancel(proc))

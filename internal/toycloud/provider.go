@@ -34,7 +34,7 @@ type Provider struct {
 // NewProvider returns the reference provider for the account.
 func NewProvider(c *Cloud, base string, net http.RoundTripper) *Provider {
 	return &Provider{
-		Cloud: c, Base: base, Key: c.key, MaxBody: 1 << 20, Pages: 1000, Cursors: true, Path: vmPath,
+		Cloud: c, Base: base, Key: c.key, MaxBody: 64 << 10, Pages: 100, Cursors: true, Path: vmPath,
 		HTTP: &http.Client{Transport: net, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		About: runctl.Info{Name: "toy", Kind: "toy", Idempotent: true, Settle: time.Second, Exits: true,
 			Markets: runctl.OnDemand | runctl.Spot, Region: "north", EndsItself: true},
