@@ -1,0 +1,15 @@
+module example.com/acme
+
+go 1.26.0
+
+require runctl v0.0.0
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/cobra v1.10.2 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+)
+
+replace runctl => ../..
