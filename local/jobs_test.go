@@ -54,8 +54,9 @@ func requireNoProcess(t *testing.T, p *Provider) {
 	}, 20*time.Second, 20*time.Millisecond)
 }
 
-// keeping launches an instance that ends itself after ten minutes without a run.
+// keeping launches an instance, five minutes ago, that ends itself after ten minutes without a run.
 func keeping(t *testing.T, p *Provider) runctl.Instance {
+	at(p, time.Now().Add(-5*time.Minute))
 	req := request("keeping")
 	req.Keep = 10 * time.Minute
 	i, err := p.Launch(t.Context(), req)
@@ -93,10 +94,10 @@ func TestTheKeepTimeCountsFromTheEndOfTheLastRun(t *testing.T) {
 	i := keeping(t, p)
 	gate := filepath.Join(t.TempDir(), "gate")
 	start(t, p, i, "one", "until [ -e "+gate+" ]; do sleep 0.01; done; echo done")
-	at(p, i.Launched.Add(30*time.Minute))
+	at(p, i.Launched.Add(12*time.Minute))
 	assert.Equal(t, runctl.StateRunning, get(t, p, i).State, "a live run keeps its machine")
 	require.NoError(t, os.WriteFile(gate, nil, 0o600))
-	ended := later(i.Launched, wait(t, p, i, "one").Ended) // a receipt has whole seconds
+	ended := wait(t, p, i, "one").Ended
 	at(p, ended.Add(10*time.Minute-time.Second))
 	assert.Equal(t, runctl.StateRunning, get(t, p, i).State)
 	at(p, ended.Add(10*time.Minute))

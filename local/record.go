@@ -77,14 +77,14 @@ func (p *Provider) read(id string) (record, error) {
 	var r record
 	fi, err := os.Lstat(p.path(id))
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return record{}, unknown(id)
 	case err == nil && !fi.IsDir():
 		err = errors.New("its directory is none")
 	case err == nil:
 		err = readJSON(p.path(id, recordFile), &r)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(p.path(id)); errors.Is(err, fs.ErrNotExist) {
-			return record{}, unknown(id) // never made, or removed while we looked
+		if _, gone := os.Lstat(p.path(id)); errors.Is(gone, fs.ErrNotExist) {
+			return record{}, unknown(id) // removed while we looked
 		}
 	}
 	switch {
