@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -53,6 +54,15 @@ var shells = []struct {
 	noproc        bool
 }{{name: "dash", program: "dash"}, {name: "bash", program: "bash"}, {name: "sh", program: "sh"},
 	{name: "busybox", program: "busybox", only: true}, {name: "ps", program: "bash", noproc: true}}
+
+// TestMain lets more tests run at once than there are processors: they wait for processes most of the time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("6")
+	}
+	os.Exit(m.Run())
+}
 
 // onEveryShell runs the test on a fresh machine of each kind that this computer has, at the same time.
 func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {

@@ -1,0 +1,120 @@
+package job
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// conversation is one call of a verb as it goes over the wire, and what must come back.
+type conversation struct {
+	verb  []string
+	stdin string
+	want  string // a pattern of the reply's lines from the sentinel on; the end line is always wanted
+	raw   string // what must also stand in the output
+}
+
+// verbJobs are the jobs of the conversations: as a script for a machine that has a shell, and for the emulator.
+var verbJobs = map[string]struct {
+	shell    string
+	emulated Script
+}{
+	"seven":  {`printf 'one\ntwo\n'; mkdir ../outputs/m; echo w >../outputs/m/f; echo s1 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 7`, Script{Log: "one\ntwo\n", ExitCode: 7, Checkpoints: []Checkpoint{{Name: "s1"}}, Outputs: map[string]string{"m/f": "w\n"}}},
+	"holder": {`while :; do sleep 0.1; done`, Script{Hold: true}},
+	"other":  {`exit 0`, Script{}},
+}
+
+func verbSpec(run, digest string, shared bool) string {
+	return string(formatSpec(Spec{Run: run, Digest: digest, Argv: []string{"sh", "-c", verbJobs[run].shell}, Shared: shared}))
+}
+
+func startVerb(run, digest string, shared bool, want string) conversation {
+	spec := verbSpec(run, digest, shared)
+	return conversation{verb: []string{"start", run, digest, fmt.Sprint(len(spec))}, stdin: spec, want: want}
+}
+
+const (
+	sevenReceipt = `receipt v=1 run=seven code=7 sig= cause=exit t0=\d+ t1=\d+ out=8 stragglers=0 ckpt=s1 end=self sum=\d+ \.`
+	running      = `status run=holder phase=running up=\d+ log=0 text=.+`
+)
+
+// verbTable is spoken from top to bottom.
+var verbTable = []conversation{
+	{verb: []string{"list"}, want: ``},
+	{verb: []string{"status", "seven"}, want: `status run=seven phase=none up=\d+ log=-1 text=.+`},
+	{verb: []string{"wait", "seven", "5"}, want: `status run=seven phase=none up=\d+ log=-1 text=.+`},
+	{verb: []string{"log", "seven", "0", "follow"}, want: `norun.*`},
+	{verb: []string{"cancel", "seven", "spec"}, want: `norun.*`},
+	{verb: []string{"get", "seven", "m"}, want: `norun.*`},
+	{verb: []string{"start", "seven", "d", "9999"}, stdin: verbSpec("seven", "d", false), want: `refused code=65 text=.+`},
+	startVerb("seven", "d", false, `started already=0`),
+	{verb: []string{"wait", "seven", "30"}, want: `status run=seven phase=done up=\d+ log=8 text=.+\n` + sevenReceipt},
+	{verb: []string{"status", "seven"}, want: `status run=seven phase=done up=\d+ log=8 text=.+\n` + sevenReceipt},
+	startVerb("seven", "d", false, `started already=1`),
+	startVerb("seven", "e", false, `used run=seven`),
+	{verb: []string{"log", "seven", "0", "follow"}, want: `data from=0 n=8\n\.\nlog next=8 live=0`, raw: "\none\ntwo\n\nRUNCTL1 .\n"},
+	{verb: []string{"log", "seven", "4", "once"}, want: `data from=4 n=4\n\.\nlog next=8 live=0`, raw: "\ntwo\n\nRUNCTL1 .\n"},
+	{verb: []string{"log", "seven", "8", "once"}, want: `log next=8 live=0`},
+	{verb: []string{"log", "seven", "9", "once"}, want: `gap from=8 to=9`},
+	{verb: []string{"cancel", "seven", "0"}, want: `cancelled`},
+	{verb: []string{"get", "seven", "nothing"}, want: `refused code=76 text=.+`},
+	startVerb("holder", "d", false, `started already=0`),
+	startVerb("other", "d", false, `refused code=75 text=.+`),
+	{verb: []string{"status", "other"}, want: `status run=other phase=none up=\d+ log=-1 text=.+`},
+	startVerb("other", "d", true, `started already=0`),
+	{verb: []string{"wait", "other", "30"}, want: `status run=other phase=done up=\d+ log=0 text=.+\nreceipt v=1 run=other code=0 .*`},
+	{verb: []string{"status", "holder"}, want: running},
+	{verb: []string{"wait", "holder", "0"}, want: running},
+	{verb: []string{"log", "holder", "0", "once"}, want: `log next=0 live=1`},
+	{verb: []string{"list"}, want: running + `\nstatus run=other phase=done .*\nreceipt .*\nstatus run=seven phase=done .*\n` + sevenReceipt},
+	{verb: []string{"cancel", "holder", "spec"}, want: `cancelled`},
+	{verb: []string{"wait", "holder", "30"}, want: `status run=holder phase=done .*\nreceipt v=1 run=holder code=143 sig=TERM cause=cancel .* out=0 stragglers=0 ckpt= end=term .*`},
+	{verb: []string{"renew", "holder"}, want: `refused code=64 text=.+`},
+	{verb: []string{"status", "../x"}, want: `refused code=64 text=.+`},
+	{verb: []string{"wait", "holder", "soon"}, want: `refused code=64 text=.+`},
+	{verb: []string{"log", "holder", "-1", "once"}, want: `refused code=64 text=.+`},
+	{verb: []string{"log", "holder", "0", "ever"}, want: `refused code=64 text=.+`},
+	{verb: []string{"cancel", "holder", "-5"}, want: `refused code=64 text=.+`},
+}
+
+// runVerbs holds the whole table against a machine that has no run yet; the emulator's job scripts must be verbJobs.
+func runVerbs(t *testing.T, m Machine) {
+	t.Helper()
+	require.Error(t, Get(t.Context(), m, "seven", "m", nil)) // installs the script
+	for i, c := range verbTable {
+		var out bytes.Buffer
+		code, err := m.Exec(t.Context(), append([]string{"sh", "-c", stub, protocolTag}, c.verb...), strings.NewReader(c.stdin), &out, nil)
+		require.NoError(t, err, "%d %q", i, c.verb)
+		assert.Zero(t, code, "%d %q", i, c.verb)
+		var lines []string
+		for line := range strings.SplitSeq(out.String(), "\n") {
+			if rest, ok := strings.CutPrefix(line, sentinel); ok {
+				lines = append(lines, rest)
+			}
+		}
+		want := strings.TrimPrefix(c.want+`\nend`, `\n`)
+		assert.Regexp(t, regexp.MustCompile(`^`+want+`$`), strings.Join(lines, "\n"), "%d %q", i, c.verb)
+		assert.Contains(t, out.String(), c.raw)
+	}
+	var tar bytes.Buffer
+	require.NoError(t, Get(t.Context(), m, "seven", "m", &tar))
+	assert.Equal(t, []string{"./m/", "./m/f"}, tarNames(t, &tar))
+}
+
+func TestTheScriptSpeaksTheTable(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, m *shellMachine) {
+		if hasNoProc(m) {
+			t.Skip("without /proc a death by TERM is code 143 with sig=?")
+		}
+		runVerbs(t, m)
+	})
+}
+
+func TestTheEmulatorSpeaksTheTable(t *testing.T) {
+	runVerbs(t, NewEmulator(func(s Spec) Script { return verbJobs[s.Run].emulated }))
+}
