@@ -76,7 +76,8 @@ type Reply struct {
 	Body   string
 }
 
-// Commands are arguments for [runctl.Machine.Exec] that have a known effect. A nil function is the POSIX one.
+// Commands are arguments for [runctl.Machine.Exec] that have a known effect. A nil function is the POSIX one;
+// one that returns nil says that machines have no such command.
 type Commands struct {
 	Exit   func(code int) []string       // ends with the code
 	Cat    func() []string               // copies its input to its output

@@ -144,7 +144,7 @@ var listMutants = []mutant{
 				p["next"] = []byte(`""`)
 				body, _ = json.Marshal(p)
 			}
-			resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), ended2{err}))
+			resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), readEnd{err}))
 			return resp, nil
 		})
 	}},
@@ -241,10 +241,10 @@ var listMutants = []mutant{
 	}},
 }
 
-// ended2 passes the error of a read on, or the end.
-type ended2 struct{ err error }
+// readEnd passes the error of a read on, or the end.
+type readEnd struct{ err error }
 
-func (e ended2) Read([]byte) (int, error) {
+func (e readEnd) Read([]byte) (int, error) {
 	if e.err != nil {
 		return 0, e.err
 	}

@@ -128,8 +128,8 @@ var wireMutants = []mutant{
 			if json.Unmarshal(body, &all) == nil && all != nil {
 				_ = all[0]
 			}
-			resp.Body = io.NopCloser(bytes.NewReader(body))
-			return resp, err
+			resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), readEnd{err}))
+			return resp, nil
 		})
 	}},
 	{"a reply of a gigabyte read whole", "Wire/HugeReply", func(w *wrong) { w.MaxBody = 1 << 40 }},
@@ -140,10 +140,11 @@ var wireMutants = []mutant{
 				return resp, err
 			}
 			body, err := io.ReadAll(resp.Body)
-			if err == nil {
-				resp.Body = io.NopCloser(bytes.NewReader(body))
+			if err != nil {
+				return nil, err
 			}
-			return resp, err
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			return resp, nil
 		})
 	}},
 	{"limit before the decompressor", "Wire/Bomb", func(w *wrong) {

@@ -20,7 +20,7 @@ var execRows = []Row{
 		check: func(c *check) {
 			m, _ := c.machine()
 			for _, want := range []int{0, 1, 7, 255} {
-				if code, err := c.exec(m, c.h.Commands.exit(want), nil, nil, nil); code != want || err != nil {
+				if code, err := c.exec(m, c.cmd(c.h.Commands.exit(want)), nil, nil, nil); code != want || err != nil {
 					c.failf("a command ended with %d; Exec returned %d and %s", want, code, describe(err))
 				}
 			}
@@ -34,7 +34,7 @@ var execRows = []Row{
 			m, _ := c.machine()
 			want := bytes.Repeat([]byte("a\x00b\r\n\xff\xfe\x04\x1bc\n\n"), 256<<10/12)
 			var out bytes.Buffer
-			code, err := c.exec(m, c.h.Commands.cat(), bytes.NewReader(want), &out, nil)
+			code, err := c.exec(m, c.cmd(c.h.Commands.cat()), bytes.NewReader(want), &out, nil)
 			if code != 0 || err != nil || !bytes.Equal(out.Bytes(), want) {
 				c.failf("%d bytes went through a command that copies; %d came back, equal up to byte %d; Exec returned %d and %s",
 					len(want), out.Len(), alike(out.Bytes(), want), code, describe(err))
@@ -48,7 +48,7 @@ var execRows = []Row{
 		check: func(c *check) {
 			m, _ := c.machine()
 			var out, errs bytes.Buffer
-			code, err := c.exec(m, c.h.Commands.stderr("words"), nil, &out, &errs)
+			code, err := c.exec(m, c.cmd(c.h.Commands.stderr("words")), nil, &out, &errs)
 			if code != 0 || err != nil || out.Len() > 0 || errs.String() != "words" {
 				c.failf("a command printed \"words\" to its error output; there came %q, and %q on the other; Exec returned %d and %s",
 					errs.String(), out.String(), code, describe(err))
@@ -63,7 +63,7 @@ var execRows = []Row{
 			m, _ := c.machine()
 			want := []string{"a b", "", "$HOME", "`id`", "it's", `"q"`, `back\slash`, "*", "-n", "a\nb", "é;ls", "#", "~"}
 			var out bytes.Buffer
-			code, err := c.exec(m, c.h.Commands.args(want...), nil, &out, nil)
+			code, err := c.exec(m, c.cmd(c.h.Commands.args(want...)), nil, &out, nil)
 			got := strings.Split(strings.TrimSuffix(out.String(), "\x00"), "\x00")
 			if code != 0 || err != nil || !slices.Equal(got, want) {
 				c.failf("arguments %q\narrived as %q; Exec returned %d and %s", want, got, code, describe(err))
@@ -76,6 +76,7 @@ var execRows = []Row{
 		Do:   "watch the context beside the command, and end the command with it",
 		check: func(c *check) {
 			m, _ := c.machine()
+			block := c.cmd(c.h.Commands.block())
 			ctx, cancel := context.WithTimeout(c.ctx, 50*time.Millisecond)
 			defer cancel()
 			type end struct {
@@ -84,7 +85,7 @@ var execRows = []Row{
 			}
 			done := make(chan end, 1)
 			go c.do("Exec", func(context.Context) {
-				code, err := m.Exec(ctx, c.h.Commands.block(), nil, io.Discard, io.Discard)
+				code, err := m.Exec(ctx, block, nil, io.Discard, io.Discard)
 				done <- end{code, err}
 			})
 			limit := time.NewTimer(prompt + 50*time.Millisecond)
@@ -108,14 +109,15 @@ var execRows = []Row{
 			r, w := io.Pipe()
 			first := make(chan struct{})
 			var out bytes.Buffer
+			cat, nop := c.cmd(c.h.Commands.cat()), c.cmd(c.h.Commands.exit(0))
 			go func() {
 				defer close(first)
-				_, _ = c.exec(m, c.h.Commands.cat(), r, &out, nil)
+				_, _ = c.exec(m, cat, r, &out, nil)
 			}()
 			_, _ = w.Write([]byte("x")) // returns when the first command's input is being read
 			second := make(chan error, 1)
 			go func() {
-				_, err := c.exec(m, c.h.Commands.exit(0), nil, nil, nil)
+				_, err := c.exec(m, nop, nil, nil, nil)
 				second <- err
 			}()
 			limit := time.NewTimer(prompt)
@@ -163,6 +165,9 @@ var execRows = []Row{
 		Do:   "return the connection's error; code 0 needs a command that ended",
 		check: func(c *check) {
 			m, i := c.machine()
+			if c.p.Info().InPlace || c.plain.Keeps {
+				c.lack("machines that vanish with their end")
+			}
 			c.end(i.ID)
 			c.until(func() bool { return ended(c.get(i.ID)) })
 			_ = m.Close()
@@ -171,7 +176,7 @@ var execRows = []Row{
 				return
 			}
 			defer again.Close()
-			if code, err := c.exec(again, c.h.Commands.exit(0), nil, nil, nil); err == nil {
+			if code, err := c.exec(again, c.cmd(c.h.Commands.exit(0)), nil, nil, nil); err == nil {
 				c.failf("the machine has ended; Exec returned %d and no error", code)
 			}
 		},
@@ -209,6 +214,14 @@ func (c *check) exec(m runctl.Machine, argv []string, in io.Reader, out, errs io
 	}
 	c.do("Exec", func(ctx context.Context) { code, err = m.Exec(ctx, argv, in, out, errs) })
 	return code, err
+}
+
+// cmd ends the check when machines have no such command.
+func (c *check) cmd(argv []string) []string {
+	if argv == nil {
+		c.lack("commands")
+	}
+	return argv
 }
 
 // alike is the length of the common beginning.

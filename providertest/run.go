@@ -23,7 +23,7 @@ func Run(t *testing.T, h Harness) {
 	var all []result
 	for _, row := range Rows() {
 		t.Run(row.Name, func(t *testing.T) {
-			if why := h.Skip[row.Name]; why != "" {
+			if why := strings.TrimSpace(h.Skip[row.Name]); why != "" {
 				all = append(all, result{outcome: skipped})
 				t.Skip("skipped:", why)
 			}
