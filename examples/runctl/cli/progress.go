@@ -73,7 +73,9 @@ func (t *tracker) event(e runctl.Event) {
 	t.mu.Lock()
 	took := t.now().Sub(t.since)
 	if t.phase != "" && t.phase != next {
-		t.ended = append(t.ended, fmt.Sprintf("%s %s", t.phase, durText(took)))
+		if took >= time.Second/10 {
+			t.ended = append(t.ended, fmt.Sprintf("%s %s", t.phase, durText(took)))
+		}
 		if !t.say.tty && took >= longPhase {
 			t.say.sayf("%s: %s took %s", t.name, t.phase, durText(took))
 		}

@@ -202,6 +202,9 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 		select {
 		case r := <-done:
 			x.listen(func(e runctl.Event) { x.phaseEvent(rec, e) })
+			if r.err == nil {
+				track.event(runctl.Event{Name: runctl.EventStarted}) // the job road has no such moment of its own
+			}
 			track.close()
 			if r.err == nil {
 				rec.Ref, rec.Phase = r.run.Ref(), phaseRunning
