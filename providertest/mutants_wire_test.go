@@ -247,7 +247,7 @@ var callMutants = []mutant{
 	{"sleeping inside Launch", "Calls/NoSleep", func(w *wrong) {
 		w.launch = func(ctx context.Context, req runctl.LaunchRequest) (runctl.Instance, error) {
 			select {
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(450 * time.Millisecond):
 			case <-ctx.Done():
 			}
 			return w.Provider.Launch(ctx, req)

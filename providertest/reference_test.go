@@ -51,7 +51,7 @@ func toy(change func(p *toycloud.Provider) runctl.Provider) Harness {
 			runctl.ErrCapacity: code(409, "sold_out"), runctl.ErrQuota: code(403, "your_limit"), runctl.ErrPayment: code(402, "no_money"),
 			runctl.ErrRateLimit: code(429, "slow_down"), runctl.ErrAuth: code(401, "bad_key"),
 		},
-		States: states, Patience: time.Second, Slow: 150 * time.Millisecond,
+		States: states, Patience: 3 * time.Second, Slow: 300 * time.Millisecond,
 		Secrets: []string{toyKey},
 		Commands: Commands{
 			Exit:   func(code int) []string { return []string{"exit", strconv.Itoa(code)} },
