@@ -17,6 +17,7 @@ type modelCloud struct {
 
 	mu       sync.Mutex
 	machines map[string]*modelMachine
+	seq      int
 	faults   []modelFault
 	calls    map[string]int
 	tokens   map[string]string // token → id, when idempotent
@@ -125,7 +126,8 @@ func (m *modelCloud) Launch(ctx context.Context, r LaunchRequest) (Instance, err
 
 // add makes a machine; the caller holds the lock.
 func (m *modelCloud) add(r LaunchRequest) Instance {
-	id := "m-" + strconv.Itoa(len(m.machines)+1)
+	m.seq++
+	id := "m-" + strconv.Itoa(m.seq)
 	label := r.Label
 	if m.cutLabel > 0 {
 		label = label[:m.cutLabel]

@@ -1,0 +1,5 @@
+//go:build race
+
+package runctl
+
+const raceEnabled = true
