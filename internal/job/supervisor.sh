@@ -97,13 +97,14 @@ verdict() { # phase and ev(idence). The order of looks matters: supervisor, rece
 }
 settle() { # a verdict that has the receipt written where only the held status is left
   verdict
+  [ $phase != 'done' ] || [ -L "$o/f" ] || detach sh "$0" sup "$run" # died between receipt and f: the keeper is still there
   [ $phase = held ] || return
   detach sh "$0" sup "$run"
   now; last=$((now + 500))
   until receipt || [ "$now" -ge $last ]; do nap; now; done
   verdict; [ $phase = held ] && phase=unknown ev='the job has ended, but its receipt cannot be written'
 }
-size() { set -- $(ls -ln "$d/out" 2>/dev/null); size=${5:--1}; }
+size() { set -- $(ls -lnd "$d/out" 2>/dev/null); size=${5:--1}; }
 show() { # the status; no receipt line unless done
   settle; size; now
   say status run="$run" phase=$phase up="$now" log="$size" text="$ev"
@@ -174,7 +175,7 @@ probe() { # does a held zombie show its exit code here? exit 7 must read 1792; g
   ( (read -r x <"$ctl/probe"; exit 7) & echo $! >"$ctl/go"; exec sleep 5) & k=$!
   read -r p <"$ctl/go"
   i=0; until look $k && sleeper || [ $i -ge 20 ]; do i=$((i + 1)); nap; done # a shell would reap what it sees die
-  : >"$ctl/probe"
+  true >"$ctl/probe"
   i=0; while [ $i -lt 300 ] && look "$p" && alike; do i=$((i + 1)); [ $i -lt 200 ] || nap; done
   [ "$st$raw" != Z1792 ] || ln -s . "$o/z"
   rm -f "$ctl/probe"; kill -s KILL $k; wait $k
@@ -188,7 +189,7 @@ fresh() {
   if [ "$sp_shared" != 1 ]; then
     lock; case $? in 1) refuse 75 "run $h has the machine" ;; 2) refuse 74 'cannot write the lock' ;; esac
   fi
-  save "$ctl/exit.slot" "$(printf '%4095s' .)" && : >>"$d/out" || refuse 74 'no room for the receipt'
+  save "$ctl/exit.slot" "$(printf '%4095s' .)" && true >>"$d/out" || refuse 74 'no room for the receipt'
   sp_rid=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   [ ${#sp_rid} -eq 32 ] || refuse 69 'no random bytes'
   now; sp_t0=$now sp_w0=$(date +%s)
@@ -285,12 +286,14 @@ latest() { # the validated content of the job's file latest, or nothing; never f
   case /$c/ in // | //* | */../* | *[!A-Za-z0-9._/-]*) c= ;; esac
   [ ${#c} -le 256 ] || c=
 }
-release() { # let the keeper, and with it the held status, go
+let_go() { # end the keeper, and with it the held status
+  ln -s . "$o/f"
   alive "$job"; if [ $? = 2 ]; then p=$pp; look "$p" && sleeper && kill -s KILL "$p"; fi
-  [ -z "$keeper" ] || kill -s KILL "$keeper" 2>/dev/null
-}
+  [ -z "$keeper" ] || kill -s KILL "$keeper"
+} 2>/dev/null
 finish() {
-  [ -d "$o" ] && result || { release; exit; } # the root was removed, or the status is gone: nobody can ever ask
+  [ -d "$o" ] || { let_go; exit; } # the root was removed: nobody can ever ask
+  result || exit
   case $cause in '') cause=exit; [ -z "$sig" ] || cause=signal
     [ "$code" != 127 ] && [ "$code" != 126 ] || cause=$(readlink "$o/x") || cause=exit ;; esac
   latest; size
@@ -305,8 +308,7 @@ finish() {
     i=$((i + 1)); [ $i -lt 20 ] || exit # the keeper goes on holding the status for a later look
     nap
   done 2>/dev/null
-  ln -s . "$o/f" 2>/dev/null
-  release
+  let_go
   free
 }
 sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
@@ -314,7 +316,7 @@ sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
   cd /
   reply=$1 in=$o/in.$1
   look $$; me=$boot:$$:$born
-  verdict; case $phase in 'done' | lost) rm -f "$in"; answer started already=1; exit ;; esac
+  verdict; case $phase in 'done' | lost) rm -f "$in"; answer started already=1; [ -L "$o/f" ] || let_go; exit ;; esac
   while claim; c=$?; [ $c != 0 ]; do
     [ $c = 1 ] || refuse 74 'cannot write the claim'
     [ -n "$reply" ] || exit
@@ -323,7 +325,7 @@ sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
   done
   if [ -L "$o/j" ]; then # adopt: an earlier supervisor got as far as the job
     rm -f "$in"; answer started already=1
-    ! receipt || exit
+    if receipt; then let_go; exit; fi
     sp_dir= sp_ckpt= sp_outputs= sp_grace=30000 sp_limit=0 sp_t0=0 sp_w0=0 sp_rid=
     [ ! -f "$ctl/spec" ] || . "$ctl/spec"
     places
@@ -374,7 +376,7 @@ case $verb in
     show; say end ;;
   log) # RUN OFFSET MODE
     number "$2"; case $3 in once | follow) ;; *) bye refused code=64 text='once or follow' ;; esac
-    [ -L "$o/j" ] && [ -f "$d/out" ] && exec 3<"$d/out" || bye norun run="$run"
+    [ -L "$o/j" ] && [ -f "$d/out" ] && [ ! -L "$d/out" ] && exec 3<"$d/out" || bye norun run="$run"
     off=$2 live=1 phase=
     [ "$off" = 0 ] || dd bs=1 skip="$off" count=0 <&3 2>/dev/null
     now; last=$((now + 500))
