@@ -216,7 +216,14 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 			}
 			switch {
 			case got != nil:
-				return nil, x.abandon(ctx, rec, r.err, got, launched)
+				given := make(chan error, 1)
+				go func() { given <- x.abandon(ctx, rec, r.err, got, launched) }()
+				select {
+				case err := <-given:
+					return nil, err
+				case <-signals:
+					return nil, x.leave(rec) // the record was kept when the machine was launched
+				}
 			case r.err != nil:
 				return nil, x.notStarted(ctx, rec, r.err, launched)
 			}
