@@ -47,11 +47,10 @@ func (c *Client) checkInstance(a *account, i Instance) (Instance, bool) {
 		return Instance{}, false
 	}
 	i.Provider = a.info.Name
-	i.Mark = Mark{}
-	if m, ok := ParseMark(i.Label, c.secrets...); ok {
-		i.Mark = m
-	} else if len(i.Label) > 256 {
-		i.Label = ""
+	if i.Label = clip(i.Label, 256); i.Label == "" {
+		i.Mark = Mark{}
+	} else {
+		i.Mark = c.marks.parse(i.Label, c.secrets)
 	}
 	i.Reason, i.Type, i.Region, i.Zone = text(i.Reason), text(i.Type), text(i.Region), text(i.Zone)
 	i.Price = checkPrice(i.Price)

@@ -90,22 +90,22 @@ func (e *Error) Error() string {
 			who = append(who, s)
 		}
 	}
-	text := e.Msg
-	if text == "" {
-		if e.Op != "" {
-			text = e.Op + ": "
+	var parts []string
+	add := func(s string) {
+		if s != "" && !strings.Contains(strings.Join(parts, ": "), s) {
+			parts = append(parts, s)
 		}
-		text += string(e.Kind)
+	}
+	if add(strings.Join(who, " ")); e.Msg != "" {
+		add(e.Msg)
+	} else {
+		add(e.Op)
+		add(string(e.Kind))
 	}
 	if e.Err != nil {
-		if cause := redact(e.Err.Error()); cause != "" && !strings.Contains(text, cause) {
-			text += ": " + cause
-		}
+		add(redact(e.Err.Error()))
 	}
-	if len(who) > 0 {
-		text = strings.Join(who, " ") + ": " + text
-	}
-	return text
+	return strings.Join(parts, ": ")
 }
 
 // Unwrap returns the kind and the cause, so that errors.Is and errors.As reach both.

@@ -165,11 +165,17 @@ func kindOf(err error) Kind {
 // and the reference's key is touched. One that has ended already is nil; an id that the cloud does not know is
 // ErrNotFound. On ErrTimeout it may still bill; call again.
 func (c *Client) Terminate(ctx context.Context, ref Ref) error {
-	a, i, err := c.find(ctx, ref)
-	if err != nil {
-		return err
+	own, cancel := context.WithTimeout(ctx, c.cfg.Deadlines.Terminate)
+	defer cancel()
+	for n := 1; ; n++ {
+		a, i, err := c.find(own, ref)
+		if err == nil {
+			return c.terminate(ctx, a, i)
+		}
+		if k := kindOf(err); k != ErrUnavailable && k != ErrRateLimit || sleep(own, delay(ref.String(), n)) != nil {
+			return err // a cloud that is merely out of reach is asked again: the machine bills meanwhile
+		}
 	}
-	return c.terminate(ctx, a, i)
 }
 
 func (c *Client) terminate(ctx context.Context, a *account, i Instance) error {

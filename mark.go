@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -65,6 +66,29 @@ func ParseMark(label string, secrets ...[]byte) (Mark, bool) {
 		}
 	}
 	return Mark{}, false
+}
+
+// marks remembers which labels were checked: every listing shows the same ones again.
+type marks struct {
+	mu   sync.Mutex
+	seen map[string]Mark // zero: not ours
+}
+
+const maxMarks = 16 << 10
+
+func (ms *marks) parse(label string, secrets [][]byte) Mark {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	m, ok := ms.seen[label]
+	if ok {
+		return m
+	}
+	if len(ms.seen) >= maxMarks || ms.seen == nil {
+		ms.seen = map[string]Mark{}
+	}
+	m, _ = ParseMark(label, secrets...)
+	ms.seen[label] = m
+	return m
 }
 
 // splitLabel takes a label apart without checking its seal.

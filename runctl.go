@@ -65,6 +65,7 @@ type Client struct {
 	secrets   [][]byte // Secret first, for reading marks
 	providers []*account
 	byName    map[string]*account
+	marks     marks
 
 	mu     sync.Mutex
 	closed bool

@@ -55,6 +55,16 @@ func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error 
 	return p.fail(kindOr(err, ErrUnavailable), "the machine did not answer", err)
 }
 
+// within is on with a deadline of its own: a machine that hangs is not waited for longer than it was asked to
+// block.
+func (p *shellProcess) within(ctx context.Context, blocks time.Duration, f func(context.Context, job.Machine) error) error {
+	return p.on(ctx, func(m job.Machine) error {
+		own, cancel := context.WithTimeout(ctx, blocks+p.c.cfg.Deadlines.Call)
+		defer cancel()
+		return f(own, m)
+	})
+}
+
 func kindOr(err error, k Kind) Kind {
 	if own := kindOf(err); own != "" {
 		return own
@@ -75,7 +85,7 @@ func (p *shellProcess) start(ctx context.Context, j Job, digest string) error {
 	if err != nil {
 		return err
 	}
-	return p.on(ctx, func(m job.Machine) error { return job.Start(ctx, m, spec) })
+	return p.within(ctx, 0, func(ctx context.Context, m job.Machine) error { return job.Start(ctx, m, spec) })
 }
 
 // spec translates a job for the supervisor. Secrets are revealed here, and travel on the connection's
@@ -115,12 +125,14 @@ func (p *shellProcess) remaining() time.Duration {
 }
 
 func (p *shellProcess) Status(ctx context.Context) (Status, error) {
-	return p.look(ctx, func(m job.Machine) (job.Status, error) { return job.Inspect(ctx, m, p.run) })
+	return p.look(ctx, 0, func(ctx context.Context, m job.Machine) (job.Status, error) { return job.Inspect(ctx, m, p.run) })
 }
 
 func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
 	for {
-		s, err := p.look(ctx, func(m job.Machine) (job.Status, error) { return job.Wait(ctx, m, p.run, waitSlice) })
+		s, err := p.look(ctx, waitSlice, func(ctx context.Context, m job.Machine) (job.Status, error) {
+			return job.Wait(ctx, m, p.run, waitSlice)
+		})
 		if err != nil || s.Receipt != nil || s.Live == Dead {
 			return s, err
 		}
@@ -135,9 +147,9 @@ func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
 	}
 }
 
-func (p *shellProcess) look(ctx context.Context, f func(job.Machine) (job.Status, error)) (Status, error) {
+func (p *shellProcess) look(ctx context.Context, blocks time.Duration, f func(context.Context, job.Machine) (job.Status, error)) (Status, error) {
 	var js job.Status
-	err := p.on(ctx, func(m job.Machine) (err error) { js, err = f(m); return err })
+	err := p.within(ctx, blocks, func(ctx context.Context, m job.Machine) (err error) { js, err = f(ctx, m); return err })
 	if err != nil {
 		return Status{Evidence: err.Error(), At: time.Now(), LogBytes: -1}, err
 	}
@@ -164,45 +176,68 @@ func (p *shellProcess) receipt(r job.Receipt) *Receipt {
 }
 
 func (p *shellProcess) Cancel(ctx context.Context, grace time.Duration) error {
-	return p.on(ctx, func(m job.Machine) error { return job.Cancel(ctx, m, p.run, grace) })
+	if grace == 0 {
+		grace = -1 // the job's own
+	}
+	return p.within(ctx, 0, func(ctx context.Context, m job.Machine) error { return job.Cancel(ctx, m, p.run, grace) })
 }
 
-// Logs streams the run's output. The reader's pace is the stream's: nothing is buffered beyond one chunk.
+// Logs streams the run's output. The reader's pace is the stream's: nothing is buffered beyond one chunk. A
+// followed stream is opened anew every waitSlice, so that a connection that died silently cannot end it.
 func (p *shellProcess) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 	return func(yield func(LogChunk, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		pr, pw := io.Pipe()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			err := p.on(ctx, func(m job.Machine) error {
-				_, err := job.Log(ctx, m, p.run, q.Offset, q.Follow, pw)
-				return err
+		for next := q.Offset; ; {
+			own, cancel := context.WithTimeout(ctx, waitSlice)
+			more := true
+			err := p.stream(own, LogQuery{Offset: next, Follow: q.Follow}, func(c LogChunk) bool {
+				next = c.Offset + int64(len(c.Data))
+				more = yield(c, nil)
+				return more
 			})
-			pw.CloseWithError(err)
-		}()
-		defer func() { cancel(); pr.Close(); <-done }()
-		offset, buf := q.Offset, make([]byte, 32<<10)
-		for {
-			n, err := pr.Read(buf)
-			if n > 0 {
-				if !yield(LogChunk{Offset: offset, Data: buf[:n]}, nil) {
-					return
-				}
-				offset += int64(n)
-			}
-			if err == io.EOF { // all was delivered
+			sliced := own.Err() != nil && ctx.Err() == nil
+			cancel()
+			switch {
+			case !more || err == nil:
+				return
+			case !sliced:
+				yield(LogChunk{Offset: next}, err)
 				return
 			}
-			var gap *job.Gap
-			if errors.As(err, &gap) && gap.From > gap.To {
-				yield(LogChunk{Offset: gap.To, Lost: gap.From - gap.To}, nil)
-				return
+		}
+	}
+}
+
+// stream yields one connection's worth of the log. A goroutine writes to a pipe, and has ended on return.
+func (p *shellProcess) stream(ctx context.Context, q LogQuery, yield func(LogChunk) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	pr, pw := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pw.CloseWithError(p.on(ctx, func(m job.Machine) error {
+			_, err := job.Log(ctx, m, p.run, q.Offset, q.Follow, pw)
+			return err
+		}))
+	}()
+	defer func() { cancel(); pr.Close(); <-done }()
+	offset, buf := q.Offset, make([]byte, 32<<10)
+	for {
+		n, err := pr.Read(buf)
+		if n > 0 {
+			if !yield(LogChunk{Offset: offset, Data: buf[:n]}) {
+				return nil
 			}
-			if err != nil {
-				yield(LogChunk{Offset: offset}, err)
-				return
-			}
+			offset += int64(n)
+		}
+		var gap *job.Gap
+		switch {
+		case err == io.EOF: // all was delivered
+			return nil
+		case errors.As(err, &gap): // the log is shorter than what we have seen of it
+			yield(LogChunk{Offset: offset, Lost: -1})
+			return nil
+		case err != nil:
+			return err
 		}
 	}
 }
