@@ -76,12 +76,14 @@ type LaunchRequest struct {
 	Token string // idempotency token, at most 64 characters; differs between attempts and offers
 
 	Offer     Offer
-	Lifetime  time.Duration  // after launch the machine ends itself, where it can
-	Keep      time.Duration  // the machine ends itself after so long without a running job; 0: never for that reason
-	MaxHourly Money          // for markets with bids; zero: the offer's price
-	Image     string         // container image, where the provider boots containers
-	Disk      int64          // MiB; 0: the provider's default
-	Options   []LaunchOption // only those whose ForProvider is this provider's Kind
+	Lifetime  time.Duration // after launch the machine ends itself, where it can
+	Keep      time.Duration // the machine ends itself after so long without a running job; 0: never for that reason
+	MaxHourly Money         // for markets with bids; zero: the offer's price
+	Image     string        // container image, where the provider boots containers
+	Disk      int64         // MiB; 0: the provider's default
+	// Options are only those whose ForProvider is this provider's Kind. A provider that is handed another's
+	// may ignore it or refuse the launch with ErrInvalid and NotStarted.
+	Options []LaunchOption
 
 	AuthorizedKey string // public key in OpenSSH's one-line format for the machine's login user; may be empty
 	Job           *Job   // job road: the job that the machine runs as its only purpose; nil on the shell road
@@ -94,7 +96,8 @@ type LaunchOption interface {
 
 // Connector is implemented by providers whose machines can run commands.
 type Connector interface {
-	// Connect opens a way to run commands on the machine. The context bounds the call only.
+	// Connect opens a way to run commands on the machine. The context bounds the call only. A machine that has
+	// ended may still be entered for reading, where its offer Keeps or its files are this computer's.
 	Connect(ctx context.Context, i Instance, a Access) (Machine, error)
 }
 
@@ -107,7 +110,8 @@ type Access struct {
 // command channel all fit; files move as streams over it.
 type Machine interface {
 	// Exec runs argv and waits. A command that ended has a code and no error, whatever the code; an error
-	// means that its end is not known. The context ends the command. Calls may be concurrent. stdin may be nil.
+	// means that its end is not known. The context ends the command. Calls may be concurrent. stdin may be nil;
+	// stdout and stderr may not.
 	Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (code int, err error)
 	// Close releases the connection and leaves the machine alone.
 	Close() error
