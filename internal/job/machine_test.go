@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,7 +35,11 @@ func (m *shellMachine) Exec(ctx context.Context, argv []string, stdin io.Reader,
 			path, _, _ = strings.Cut(p, ":")
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(path, argv[0]), argv[1:]...)
+	program := argv[0]
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(path, program)
+	}
+	cmd := exec.CommandContext(ctx, program, argv[1:]...)
 	cmd.Args[0], cmd.Env = argv[0], m.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.WaitDelay = 5 * time.Second
@@ -210,3 +215,13 @@ func hasNoProc(m *shellMachine) bool {
 }
 
 func hexOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))[:12] }
+
+// prefixed runs everything under another command.
+type prefixed struct {
+	*shellMachine
+	by []string
+}
+
+func (p prefixed) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	return p.shellMachine.Exec(ctx, append(slices.Clone(p.by), argv...), stdin, stdout, stderr)
+}
