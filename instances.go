@@ -114,8 +114,11 @@ func (c *Client) wait(ctx context.Context, a *account, i Instance, until func(In
 		if s.err != nil {
 			return false // unknown, not gone
 		}
-		now, ok := s.byID[i.ID]
-		if !ok {
+		var now Instance
+		listed, ok := s.byID[i.ID]
+		if ok {
+			now, missing = *listed, 0
+		} else {
 			got, err := c.get(ctx, a, i.ID, i.Mark.Key)
 			switch {
 			case errors.Is(err, ErrNotFound):
@@ -129,9 +132,6 @@ func (c *Client) wait(ctx context.Context, a *account, i Instance, until func(In
 			default:
 				now = got
 			}
-		}
-		if ok {
-			missing = 0
 		}
 		last = now
 		return until(now) || !now.State.Billing()

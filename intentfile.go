@@ -56,8 +56,11 @@ func (f *FileIntents) Record(in Intent) error {
 			return err
 		}
 		line, err := json.Marshal(intentLine{in, intentSum(log.last, in)})
-		if err != nil || len(line) > maxIntentLine {
+		if err != nil {
 			return fmt.Errorf("intent log %s: a line that cannot be written: %w", f.path, err)
+		}
+		if len(line) > maxIntentLine {
+			return fmt.Errorf("intent log %s: a line of %d bytes cannot be written; at most %d", f.path, len(line), maxIntentLine)
 		}
 		if err := file.Truncate(end); err != nil { // drops a torn last line
 			return err

@@ -9,7 +9,7 @@ import (
 // snapshot is one complete listing of our machines at one provider.
 type snapshot struct {
 	begun time.Time
-	byID  map[string]Instance
+	byID  map[string]*Instance // into list
 	list  []Instance
 	err   error
 }
@@ -26,7 +26,8 @@ func (c *Client) listing(ctx context.Context, a *account, owner string) snapshot
 	if s.err = err; err != nil {
 		return s
 	}
-	s.byID = make(map[string]Instance, len(raw))
+	s.byID = make(map[string]*Instance, len(raw))
+	s.list = make([]Instance, 0, len(raw)) // never grows, so that pointers into it stay
 	for _, r := range raw {
 		i, ok := c.checkInstance(a, r)
 		if !ok {
@@ -36,8 +37,8 @@ func (c *Client) listing(ctx context.Context, a *account, owner string) snapshot
 		if _, twice := s.byID[i.ID]; twice || owner != "" && i.Mark.Owner != owner {
 			continue
 		}
-		s.byID[i.ID] = i
 		s.list = append(s.list, i)
+		s.byID[i.ID] = &s.list[len(s.list)-1]
 	}
 	return s
 }

@@ -71,7 +71,7 @@ func (c *Client) Reap(ctx context.Context, r ReapRequest) ([]Reaped, error) {
 		var due []Reaped
 		for _, i := range second.list {
 			before, seen := first.byID[i.ID]
-			if seen && before.Label == i.Label && rule(before) != "" && rule(i) != "" && !younger(i, second.list) {
+			if seen && before.Label == i.Label && rule(*before) != "" && rule(i) != "" && !younger(i, second.list) {
 				due = append(due, Reaped{Instance: i, Why: rule(i)})
 			}
 		}

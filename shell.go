@@ -155,6 +155,8 @@ func (p *shellProcess) look(ctx context.Context, blocks time.Duration, f func(co
 	}
 	s := Status{Evidence: text(js.Evidence), At: time.Now(), LogBytes: js.LogBytes}
 	switch js.Phase {
+	case job.PhaseNone:
+		return s, p.fail(ErrNotFound, "the run was never started on this machine", nil)
 	case job.PhaseRunning, job.PhaseOrphaned:
 		s.Live = Alive
 	case job.PhaseDone:

@@ -144,7 +144,7 @@ func TestAMonthOfAThousandJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		physics := fake.EC2(11)
-		physics.Poll = time.Minute
+		physics.Poll = 10 * time.Second
 		cloud := fake.New(fake.With(physics), fake.Settle(30*time.Second))
 		cloud.Script("", fake.Script{Log: "a\nb\nc\n", Duration: 20 * time.Hour})
 		runs := newClient(t, cloud)
