@@ -18,13 +18,14 @@ const (
 	maxDepth = 100
 )
 
-// Download copies a file or directory of the run's, by its path relative to the job's directory, to a local
-// directory, which is made where it is missing. Only plain files and directories below that directory are
+// Download copies a file or directory of the run's, by its path relative to the job's directory, or else to its
+// output directory, to a local directory, which is made where it is missing. "." is everything in the run's
+// output directory, $RUNCTL_OUTPUT_DIR. Only plain files and directories below that directory are
 // written, each under a temporary name first; links, devices and paths that climb out are refused. A vessel
 // whose files cannot be read is errors.ErrUnsupported.
 func (r *Run) Download(ctx context.Context, from, to string) error {
 	if from == "" || !filepath.IsLocal(filepath.FromSlash(from)) || strings.ContainsAny(from, "\x00\n\r") {
-		return invalid("from", "%q: a path below the job's directory", clip(oneLine(from), 80))
+		return invalid("from", "%q: a path below the job's directory, or . for all that it put into its output directory", clip(oneLine(from), 80))
 	}
 	if to == "" {
 		return invalid("to", "give a local directory")

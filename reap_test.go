@@ -21,8 +21,7 @@ type reapWorld struct {
 	clients   []*Client // a and b of owner one, c of owner two
 	whose     map[string]int
 	abandoned map[string]bool
-	lastSeen  map[string]time.Duration // age at the last clean pass of the owner
-	reaping   int                      // who reaps now, -1 nobody
+	reaping   int // who reaps now, -1 nobody
 	crimes    []string
 	nextKey   int
 	nameOnly  bool // the cloud has no place that a clone cannot copy

@@ -205,12 +205,13 @@ func digest(s LaunchSpec, j *Job) string {
 
 // chooseOffers fills in the offers to try, cheapest first, each of them allowed by the spec.
 func (c *Client) chooseOffers(ctx context.Context, p *plan) error {
-	candidates, joined := []Offer{}, error(nil)
+	var candidates []Offer
 	if p.spec.Offer != nil {
 		candidates = []Offer{*p.spec.Offer}
 	} else {
 		q := p.spec.Needs
 		q.Lifetime = max(q.Lifetime, p.spec.Lifetime)
+		var joined error
 		if candidates, joined = c.Offers(ctx, q); len(candidates) == 0 {
 			if joined != nil {
 				e := asError(joined, ErrUnavailable)

@@ -415,6 +415,7 @@ case $verb in
     [ ! -f "$ctl/spec" ] || . "$ctl/spec"
     places
     for f in "$dir" "$outputs"; do
+      [ "$2" != . ] || f=$outputs # all that was put out, never the whole directory of a job in place
       [ -e "$f/$2" ] || [ -L "$f/$2" ] || continue
       c=$(cd "$f" && pwd -P); case $2 in */*) p=$(cd "$f/${2%/*}" && pwd -P) ;; *) p=$c ;; esac
       case $p/ in "${c%/}"/*) ;; *) bye refused code=76 text='the path leads out of the run' ;; esac
