@@ -41,7 +41,9 @@ const (
 // MaxLifetime is the longest lifetime that a mark can hold, a little under two years.
 const MaxLifetime = (1<<20 - 1) * time.Minute
 
-var b32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+const b32Letters = "abcdefghijklmnopqrstuvwxyz234567"
+
+var b32 = base32.NewEncoding(b32Letters).WithPadding(base32.NoPadding)
 
 // Label returns the mark as text, sealed with the owner's secret. The fields must be valid.
 func (m Mark) Label(secret []byte) string {
@@ -103,6 +105,9 @@ func splitLabel(label string) (Mark, bool) {
 		return Mark{}, false
 	}
 	key, tail := rest[:cut], rest[cut+1:]
+	if strings.Trim(tail, b32Letters) != "" { // line ends, too, which the decoder would skip
+		return Mark{}, false
+	}
 	life, err := b32.DecodeString(tail[ctrlLen:ctrlLen+lifeLen] + "aaaaaaaaa")
 	if err != nil {
 		return Mark{}, false
