@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (x *session) closingText(rec *record, res *result) string {
 	}
 	if rec.Log != "" {
 		what := "log"
-		if len(rec.Outputs) > 0 {
+		if files, _ := os.ReadDir(rec.OutDir); len(files) > 1 {
 			what = "log and outputs"
 		}
 		parts = append(parts, what+": "+x.pathText(rec.OutDir)+"/", "record: "+x.pathText(x.recordPath(rec.Name)))

@@ -172,7 +172,7 @@ func (j *jobFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&j.env, "env", nil, "NAME=VALUE, or NAME to pass on; may be repeated")
 	f.StringVar(&j.envFile, "env-file", "", "file of such lines")
 	f.StringArrayVar(&j.secrets, "secret", nil, "NAME of an environment variable, or NAME=@FILE, passed on without being seen; may be repeated")
-	f.StringArrayVar(&j.outs, "out", nil, "file or directory of the job's to collect; may be repeated")
+	f.StringArrayVar(&j.outs, "out", nil, "file or directory below the job's directory to collect too; may be repeated")
 	f.Var(&j.grace, "grace", "from TERM to KILL when the job is ended (30s)")
 }
 

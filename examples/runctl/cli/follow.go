@@ -17,7 +17,8 @@ type watch struct {
 	rec     *record
 	run     *runctl.Run
 	signals <-chan os.Signal
-	mine    bool // collect and terminate when the job has ended
+	mine    bool  // collect and terminate when the job has ended
+	out     *sink // where its log goes
 }
 
 // ending is how a run's following ended.
@@ -33,6 +34,7 @@ func (x *session) follow(ctx context.Context, w *watch) error {
 	if err != nil {
 		x.say.warnf("%s: the log is not saved: %v", w.rec.Name, err)
 	}
+	w.out = out
 	defer out.close()
 	own, stop := context.WithCancel(ctx)
 	defer stop()
@@ -47,7 +49,7 @@ func (x *session) follow(ctx context.Context, w *watch) error {
 	for {
 		select {
 		case e := <-done:
-			out.finish()
+			out.flush()
 			return x.settle(ctx, w, e, cancelled)
 		case err := <-failed:
 			x.say.warnf("%s: could not be cancelled: %v", w.rec.Name, err)
@@ -227,14 +229,9 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 	rec := w.rec
 	keep := false
 	if res.receipt != nil {
-		for _, out := range rec.Outputs {
-			if err := w.run.Download(ctx, out, rec.OutDir); err != nil {
-				res.err = errors.Join(res.err, err)
-				res.uncollected = true
-				keep = keep || res.receipt.Succeeded() || !refused(err)
-			}
-		}
+		keep = x.collect(ctx, w, res)
 	}
+	w.out.save()
 	over := rec.ByHand
 	switch {
 	case rec.ByHand:
@@ -260,6 +257,24 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 		rec.Phase, rec.Ended = phaseEnded, &now
 	}
 	x.keep(rec)
+}
+
+// collect downloads everything that the job put into its output directory, and the paths of --out. It reports
+// whether the machine still holds what should be had.
+func (x *session) collect(ctx context.Context, w *watch, res *result) (keep bool) {
+	for _, out := range append([]string{"."}, w.rec.Outputs...) {
+		err := w.run.Download(ctx, out, w.rec.OutDir)
+		switch {
+		case err == nil, out == "." && errors.Is(err, errors.ErrUnsupported):
+		case out == "." && !x.bills(ctx, w.rec): // nobody asked for it by name, and nobody can have it any more
+			x.say.warnf("%s: its output directory went with its machine: %v", w.rec.Name, err)
+		default:
+			res.err = errors.Join(res.err, err)
+			res.uncollected = true
+			keep = keep || res.receipt.Succeeded() || !refused(err)
+		}
+	}
+	return keep
 }
 
 // refused reports whether a download failed because of what was asked for, not on the way.

@@ -56,7 +56,7 @@ func (a *app) logs(ctx context.Context, f logFlags, args []string) error {
 	}
 	defer x.client.Close()
 	run, err := x.client.Attach(ctx, rec.Ref)
-	part := filepath.Join(rec.OutDir, logName+partSuffix)
+	part := filepath.Join(rec.OutDir, partLog)
 	if _, seen := os.Stat(part); seen == nil && errors.Is(err, runctl.ErrNotFound) {
 		a.say.warnf("%s: its machine is gone; this is what was seen of its log", rec.Name)
 		old := *rec

@@ -12,10 +12,11 @@ import (
 	"runctl/examples/runctl/cli/safe"
 )
 
-// logName is the saved log within a run's directory; while a run is followed it has partSuffix.
+// Names of the saved log within a run's directory. It is renamed when all is collected, unless the job put
+// out a file of the same name itself.
 const (
-	logName    = "log"
-	partSuffix = ".part"
+	logName = "log"
+	partLog = "log.runctl"
 )
 
 // sink takes a job's bytes to stdout, unchanged unless stdout is a terminal, and to the saved log.
@@ -44,7 +45,7 @@ func (x *session) openSink(rec *record, save bool) (*sink, error) {
 	if err := os.MkdirAll(rec.OutDir, 0o755); err != nil {
 		return s, err
 	}
-	f, err := os.Create(filepath.Join(rec.OutDir, logName+partSuffix))
+	f, err := os.Create(filepath.Join(rec.OutDir, partLog))
 	if err != nil {
 		return s, err
 	}
@@ -104,21 +105,27 @@ func (s *sink) chunk(c runctl.LogChunk) {
 	}
 }
 
-// finish closes the saved log under its name and says in the record where it is.
-func (s *sink) finish() {
+// flush shows what a terminal was not given yet.
+func (s *sink) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.term != nil {
 		_ = s.term.Close()
 	}
+}
+
+// save closes the saved log and says in the record where it is.
+func (s *sink) save() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.file == nil {
 		return
 	}
-	part, path := s.file.Name(), filepath.Join(s.rec.OutDir, logName)
+	path, final := s.file.Name(), filepath.Join(s.rec.OutDir, logName)
 	err := errors.Join(s.file.Sync(), s.file.Close())
 	s.file = nil
-	if err == nil {
-		err = os.Rename(part, path)
+	if _, own := os.Lstat(final); err == nil && (errors.Is(own, os.ErrNotExist) || s.rec.Log == final) {
+		err, path = os.Rename(path, final), final
 	}
 	if err != nil {
 		s.x.say.warnf("%s: the log is not saved: %v", s.rec.Name, err)

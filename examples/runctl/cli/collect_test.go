@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"runctl"
+	"runctl/fake"
+)
+
+func TestWhatAJobPutsOutIsCollectedUnasked(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.Script("", fake.Script{Log: "x\n", ExitCode: 3, Outputs: map[string]string{"model.json": "{}", "deep/w.bin": "weights"}})
+	r := w.run("run", "-p", "fake", "--name", "x", "prog")
+	require.Equal(t, 3, r.code, "the job's own, whatever was collected: %s", r.stderr)
+	assert.Equal(t, "{}", w.file("work", "runctl-out", "x", "model.json"))
+	assert.Equal(t, "weights", w.file("work", "runctl-out", "x", "deep", "w.bin"))
+	assert.Contains(t, r.stderr, "log and outputs: runctl-out/x/; record: ")
+	w.nothingLeft()
+}
+
+func TestAnOutputNamedAsTheLogStandsBesideIt(t *testing.T) {
+	w := newWorld(t)
+	w.cloud.Script("", fake.Script{Log: "ours\n", Outputs: map[string]string{"log": "its own"}})
+	r := w.run("run", "-p", "fake", "--name", "x", "prog")
+	require.Equal(t, 0, r.code, r.stderr)
+	assert.Equal(t, "its own", w.file("work", "runctl-out", "x", "log"))
+	assert.Equal(t, "ours\n", w.file("work", "runctl-out", "x", "log.runctl"))
+	assert.Equal(t, "ours\n", w.run("logs", "x").stdout)
+}
+
+// unreadable is a provider whose machines run a job and cannot be entered.
+type unreadable struct {
+	runctl.Provider
+	runctl.JobRunner
+}
+
+func TestAMachineWithoutFilesIsNoFailure(t *testing.T) {
+	w := newWorld(t)
+	w.reg.Register(runctl.Factory{Name: "sealed", Open: func(context.Context, func(string) string) (runctl.Provider, error) {
+		c := fake.New(fake.Name("sealed"), fake.JobOnly(), fake.Offers(freeOffer))
+		jobs, _ := runctl.As[runctl.JobRunner](c)
+		return unreadable{c, jobs}, nil
+	}})
+	r := w.run("run", "-p", "sealed", "--name", "x", "prog")
+	assert.Equal(t, 0, r.code, r.stderr)
+	assert.Equal(t, "fake: prog\n", r.stdout)
+	assert.Contains(t, r.stderr, "; log: "+filepath.Join("runctl-out", "x")+"/")
+	assert.NotContains(t, r.stderr, "cannot be read")
+	assert.Equal(t, 0, *w.record("x").Exit)
+}
