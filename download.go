@@ -86,7 +86,9 @@ func extract(root *os.Root, r io.Reader) error {
 		case tar.TypeDir:
 			err = mkdirs(root, name)
 		case tar.TypeReg:
-			if err = mkdirs(root, path.Dir(name)); err == nil {
+			if sparse(h) { // holes: a few bytes that fill a disk
+				err = errors.New("sparse files are not taken")
+			} else if err = mkdirs(root, path.Dir(name)); err == nil {
 				err = writeFile(root, name, tr, os.FileMode(h.Mode)&0o111)
 			}
 		default:
@@ -96,6 +98,16 @@ func extract(root *os.Root, r io.Reader) error {
 			return fmt.Errorf("download: %q: %w", shown, err)
 		}
 	}
+}
+
+// sparse reports whether the entry is sent with holes. Those of the old GNU format have a type of their own.
+func sparse(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // mkdirs makes a directory and those above it, below root.

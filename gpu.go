@@ -83,6 +83,9 @@ func ParseGPU(s string) (GPU, error) {
 		}
 		g.Count = n
 	}
+	if g.Model == "" {
+		return GPU{}, invalid("gpu", "%q: names no model; write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1", clip(oneLine(s), 40))
+	}
 	if err := checkGPU(g); err != nil {
 		return GPU{}, err
 	}
@@ -95,10 +98,10 @@ func reversed(s string) (int, string, bool) {
 		if s[i] != 'X' {
 			continue
 		}
-		if n, err := strconv.Atoi(s[:i]); err == nil && knownGPU(s[i+1:]) {
+		if n, err := strconv.Atoi(s[:i]); err == nil && n >= 1 && n <= 64 && knownGPU(s[i+1:]) {
 			return n, s[i+1:], true
 		}
-		if n, err := strconv.Atoi(s[i+1:]); err == nil && knownGPU(s[:i]) {
+		if n, err := strconv.Atoi(s[i+1:]); err == nil && n >= 1 && n <= 64 && knownGPU(s[:i]) {
 			return n, s[:i], true
 		}
 	}

@@ -150,6 +150,8 @@ func TestDigestTellsRequestsApart(t *testing.T) {
 	dear := base
 	dear.MaxHourly, dear.MaxCost, dear.Needs.MaxHourly = USD(1), USD(2), USD(3)
 	require.Equal(t, digest(base, nil), digest(dear, nil), "a ceiling does not make another machine")
-	secret := func(v string) string { return digest(base, &Job{ID: "j", Args: []string{"a"}, Secrets: map[string]Secret{"X": NewSecret(v)}}) }
+	secret := func(v string) string {
+		return digest(base, &Job{ID: "j", Args: []string{"a"}, Secrets: map[string]Secret{"X": NewSecret(v)}})
+	}
 	require.Equal(t, secret("1"), secret("2"), "nor does a secret's value")
 }
