@@ -104,11 +104,11 @@ type needs struct {
 }
 
 func (n *needs) add(f *pflag.FlagSet) {
-	f.StringSliceVar(&n.gpu, "gpu", nil, "MODEL[-MEMGB][:COUNT], such as H100:8; several, comma-separated, in order of preference")
-	f.IntVar(&n.cpus, "cpus", 0, "cores, at least")
-	f.Var(&n.mem, "mem", "memory, at least, in GiB")
-	f.Var(&n.disk, "disk", "disk in GiB")
-	f.StringSliceVar(&n.region, "region", nil, "regions, comma-separated")
+	f.StringSliceVar(&n.gpu, "gpu", nil, "`MODEL`[-MEMGB][:COUNT], such as H100:8; several, comma-separated, in order of preference")
+	f.IntVar(&n.cpus, "cpus", 0, "at least `N` cores")
+	f.Var(&n.mem, "mem", "at least so much memory, in GiB")
+	f.Var(&n.disk, "disk", "at least so much disk, in GiB")
+	f.StringSliceVar(&n.region, "region", nil, "only in these `REGIONS`, comma-separated")
 	f.BoolVar(&n.spot, "spot", false, "spot machines, which the cloud may take back")
 	f.Var(&n.maxPrice, "max-price", "ceiling for an hour")
 }
@@ -152,11 +152,11 @@ type consent struct {
 }
 
 func (c *consent) add(f *pflag.FlagSet) {
-	f.StringVar(&c.name, "name", "", "name of the run, also seen in the cloud: a-z, 0-9 and '-', at most 24")
+	f.StringVar(&c.name, "name", "", "`NAME` of the run, also seen in the cloud: a-z, 0-9 and '-', at most 24")
 	f.Var(&c.lifetime, "lifetime", "the machine ends after so long whatever happens (required on a priced offer; else 24h)")
 	f.Var(&c.keep, "keep", "the machine ends itself after so long without a job (30m)")
 	f.Var(&c.maxCost, "max-cost", "ceiling for the whole lifetime")
-	f.StringVar(&c.image, "image", "", "container image, where the provider takes one")
+	f.StringVar(&c.image, "image", "", "container `IMAGE`, where the provider takes one")
 	f.BoolVar(&c.dryRun, "dry-run", false, "show what would be launched, and launch nothing")
 	f.BoolVarP(&c.yes, "yes", "y", false, "do not ask: the price shown, and what is said beside it, is accepted")
 }
@@ -169,10 +169,10 @@ type jobFlags struct {
 }
 
 func (j *jobFlags) add(f *pflag.FlagSet) {
-	f.StringArrayVar(&j.env, "env", nil, "NAME=VALUE, or NAME to pass on; may be repeated")
-	f.StringVar(&j.envFile, "env-file", "", "file of such lines")
-	f.StringArrayVar(&j.secrets, "secret", nil, "NAME of an environment variable, or NAME=@FILE, passed on without being seen; may be repeated")
-	f.StringArrayVar(&j.outs, "out", nil, "file or directory below the job's directory to collect too; may be repeated")
+	f.StringArrayVar(&j.env, "env", nil, "`NAME=VALUE`, or NAME to pass on; may be repeated")
+	f.StringVar(&j.envFile, "env-file", "", "`FILE` of such lines")
+	f.StringArrayVar(&j.secrets, "secret", nil, "`NAME` of an environment variable, or NAME=@FILE, passed on without being seen; may be repeated")
+	f.StringArrayVar(&j.outs, "out", nil, "file or directory at this `PATH` below the job's directory to collect too; may be repeated")
 	f.Var(&j.grace, "grace", "from TERM to KILL when the job is ended (30s)")
 }
 

@@ -93,7 +93,7 @@ func (a *app) submitCommand() *cobra.Command {
 	}
 	c.Flags().SetInterspersed(false)
 	f.add(c.Flags())
-	c.Flags().StringVar(&name, "name", "", "name of the run: a-z, 0-9 and '-', at most 24")
+	c.Flags().StringVar(&name, "name", "", "`NAME` of the run: a-z, 0-9 and '-', at most 24")
 	return c
 }
 

@@ -22,7 +22,7 @@ func (a *app) reapCommand() *cobra.Command {
 		func(ctx context.Context, args []string) error { return a.reap(ctx, f, args) })
 	c.Flags().BoolVar(&f.yes, "yes", false, "end them; without it they are only listed")
 	c.Flags().Var(&f.grace, "grace", "time beyond a machine's lifetime (10m)")
-	c.Flags().IntVar(&f.most, "most", 0, "end at most so many (5)")
+	c.Flags().IntVar(&f.most, "most", 0, "end at most `N` (5)")
 	return c
 }
 

@@ -49,7 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupLook, Title: "What there is:"},
 		&cobra.Group{ID: groupMachines, Title: "Machines by hand:"})
 	f := root.PersistentFlags()
-	f.StringSliceVarP(&a.opt.providers, "provider", "p", nil, "providers, comma-separated (run and launch: aws; lists: all that are configured)")
+	f.StringSliceVarP(&a.opt.providers, "provider", "p", nil, "`NAMES` of providers, comma-separated (run and launch: aws; lists: all that are configured)")
 	f.BoolVar(&a.opt.json, "json", false, "machine-readable output")
 	f.BoolVarP(&a.opt.quiet, "quiet", "q", false, "only errors and warnings on stderr")
 	f.BoolVarP(&a.opt.verbose, "verbose", "v", false, "say more of what happens")
@@ -75,8 +75,8 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		if f == nil || f.Changed || v == "" {
 			continue
 		}
-		if name == "provider" && !launches(cmd) {
-			continue
+		if name == "provider" && !launches(cmd) || name == "grace" && cmd.Name() == "reap" {
+			continue // a list covers all; beyond a lifetime it is another grace
 		}
 		if err := f.Value.Set(v); err != nil {
 			return usagef("RUNCTL_%s: %v", strings.ToUpper(strings.ReplaceAll(name, "-", "_")), err)
