@@ -135,8 +135,8 @@ stage() {
   umask "$mask"
   (sp_env; sp_exec runnable)
   case $? in
-    127) ln -s notfound "$o/x"; echo 'runctl: command not found' >&2; exit 127 ;;
-    126) ln -s notexec "$o/x"; echo 'runctl: command is not executable' >&2; exit 126 ;;
+    127) ln -s notfound "$o/x"; exit 127 ;; # the log is the job's alone: the receipt says it
+    126) ln -s notexec "$o/x"; exit 126 ;;
   esac
   sp_env; sp_exec exec # nothing may stand between: the job's variables may have the names of ours
 }
