@@ -3,6 +3,8 @@ package runctl
 import (
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,7 +55,7 @@ func (c *Client) checkInstance(a *account, i Instance) (Instance, bool) {
 		i.Mark = c.marks.parse(i.Label, c.secrets)
 	}
 	i.Reason, i.Type, i.Region, i.Zone = text(i.Reason), text(i.Type), text(i.Region), text(i.Zone)
-	i.Price = checkPrice(i.Price)
+	i.GPU.Model, i.Price = text(i.GPU.Model), checkPrice(i.Price)
 	if !a.info.InPlace && !reachable(i.Addr) {
 		i.Addr = ""
 	}
@@ -90,23 +92,37 @@ func checkOffer(a *account, o Offer) (Offer, bool) {
 	return o, true
 }
 
-// reachable refuses addresses that a cloud has no business to send us to: loopback, link-local (with
-// the metadata service), multicast and unspecified ones.
+// The clouds' metadata services: Azure's and Alibaba's, and Amazon's IPv6 one, which are not link-local.
+var metadataIPs = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("fd00:ec2::254")}
+
+// reachable refuses addresses that a cloud has no business to send us to: loopback, link-local, metadata
+// services, multicast and unspecified ones.
 func reachable(addr string) bool {
-	host := addr
-	if h, _, err := net.SplitHostPort(addr); err == nil {
-		host = h
+	if addr == "" {
+		return true // none yet
 	}
 	if len(addr) > 260 || strings.ContainsAny(addr, " \t\r\n/@") || strings.HasPrefix(addr, "-") {
 		return false
 	}
-	if strings.EqualFold(host, "localhost") {
-		return false
+	host := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		host = h
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return true // a name; whoever dials it checks what it resolves to
+		return reachableName(strings.ToLower(strings.TrimSuffix(host, ".")))
 	}
 	ip = ip.Unmap()
-	return !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() && !ip.IsLinkLocalMulticast()
+	return !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && !ip.IsMulticast() && !ip.IsUnspecified() && !ip.IsLinkLocalMulticast() &&
+		!slices.Contains(metadataIPs, ip.WithZone(""))
+}
+
+// reachableName refuses names that stand for such addresses. One that ends in a number, such as 127.1, is an
+// address to some resolvers. Whoever dials another name checks what it resolves to.
+func reachableName(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if _, err := strconv.ParseUint(last, 0, 64); err == nil || strings.Trim(last, "0123456789") == "" {
+		return false
+	}
+	return last != "localhost" && host != "metadata" && host != "metadata.google.internal"
 }

@@ -82,11 +82,11 @@ type Error struct {
 }
 
 // Error returns one line in three parts: to which thing, what happened, what to do next.
-// URLs lose their query, and text that comes from the cloud is cut to 2 KiB.
+// URLs lose their query, and the whole is cut to 2 KiB: any part of it may come from the cloud.
 func (e *Error) Error() string {
 	var who []string
 	for _, s := range []string{e.Provider, e.ID, e.Key} {
-		if s != "" && (len(who) == 0 || who[len(who)-1] != s) {
+		if s = redact(clip(s, 128)); s != "" && (len(who) == 0 || who[len(who)-1] != s) {
 			who = append(who, s)
 		}
 	}
@@ -97,15 +97,15 @@ func (e *Error) Error() string {
 		}
 	}
 	if add(strings.Join(who, " ")); e.Msg != "" {
-		add(e.Msg)
+		add(redact(e.Msg))
 	} else {
-		add(e.Op)
-		add(string(e.Kind))
+		add(redact(clip(e.Op, 128)))
+		add(redact(clip(string(e.Kind), 128)))
 	}
 	if e.Err != nil {
 		add(redact(e.Err.Error()))
 	}
-	return strings.Join(parts, ": ")
+	return clip(strings.Join(parts, ": "), maxText)
 }
 
 // Unwrap returns the kind and the cause, so that errors.Is and errors.As reach both.

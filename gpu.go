@@ -79,7 +79,7 @@ func ParseGPU(s string) (GPU, error) {
 	if has {
 		n, err := strconv.Atoi(count)
 		if err != nil || n < 1 || n > 64 {
-			return GPU{}, invalid("gpu", "%q: the count after ':' must be 1 to 64, as in %s:8", clip(s, 40), cmp.Or(g.Model, "H100"))
+			return GPU{}, invalid("gpu", "%q: the count after ':' must be 1 to 64, as in %s:8", clip(s, 40), cmp.Or(clip(oneLine(g.Model), 40), "H100"))
 		}
 		g.Count = n
 	}

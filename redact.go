@@ -42,11 +42,12 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// oneLine replaces control characters by spaces, so that a cloud's text can neither break a line nor
-// drive a terminal.
+// oneLine replaces control characters by spaces, and those that turn the direction of writing, so that a
+// cloud's text can neither break a line, nor drive a terminal, nor read other than it is.
 func oneLine(s string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError ||
+			r >= 0x200e && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x61c {
 			return ' '
 		}
 		return r
