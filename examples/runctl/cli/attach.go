@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"runctl"
-	"runctl/examples/runctl/cli/safe"
 )
 
 func (a *app) attachCommand() *cobra.Command {
@@ -111,7 +110,7 @@ func (x *session) found(ctx context.Context, rec *record, run *runctl.Run) error
 // replay is attach for a run that was collected already.
 func (a *app) replay(x *session, rec *record) error {
 	if rec.Log != "" {
-		if err := a.printSaved(rec, 0); err != nil {
+		if err := a.show(savedLog(rec.Log), logFlags{tail: -1}); err != nil {
 			a.say.warnf("%s: %v", rec.Name, err)
 		}
 	}
@@ -130,48 +129,6 @@ func (x *session) resultOf(rec *record) *result {
 		res.code = *rec.Exit
 	}
 	return res
-}
-
-// printSaved prints the saved log from an offset on.
-func (a *app) printSaved(rec *record, from int64) error {
-	f, err := os.Open(rec.Log)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Seek(from, io.SeekStart); err != nil {
-		return err
-	}
-	if a.opt.json {
-		for buf := make([]byte, 32<<10); ; {
-			n, err := f.Read(buf)
-			if n > 0 {
-				a.json.logEvent(from, buf[:n])
-				from += int64(n)
-			}
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	out, done := a.jobOut()
-	defer done()
-	if _, err := io.Copy(out, f); err != nil && !isPipe(err) {
-		return err
-	}
-	return nil
-}
-
-// jobOut is stdout for a job's bytes: made safe when it is a terminal.
-func (a *app) jobOut() (io.Writer, func()) {
-	if !a.outTTY || a.opt.raw {
-		return a.stdout, func() {}
-	}
-	w := safe.NewWriter(a.stdout)
-	return w, func() { _ = w.Close() }
 }
 
 func (a *app) waitCommand() *cobra.Command {

@@ -63,20 +63,20 @@ func providersMarkdown(t *testing.T, reg *runctl.Registry) string {
 		}
 		return ""
 	}
-	page := mdTable{{"PROVIDER", "REGION", "ENDS ITSELF", "CAN"}}
+	page := mdTable{{"PROVIDER", "REGIONS", "ENDS ITSELF", "CAN"}}
 	for _, name := range reg.Names() {
 		p, err := reg.Open(t.Context(), name, settings)
 		require.NoError(t, err, name)
 		var r providerRow
 		r.describe(p)
-		region, ends := "chosen by you", "no"
+		regions, ends := "yes", "no"
 		if r.Region == "" {
-			region = "none"
+			regions = "no"
 		}
 		if *r.EndsItself {
 			ends = "yes"
 		}
-		page = append(page, []string{"`" + name + "`", region, ends, strings.Join(r.Can, ", ")})
+		page = append(page, []string{"`" + name + "`", regions, ends, strings.Join(r.Can, ", ")})
 	}
 	return page.String()
 }

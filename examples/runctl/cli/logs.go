@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -47,21 +49,14 @@ func (a *app) logs(ctx context.Context, f logFlags, args []string) error {
 		if rec.Log == "" {
 			return fmt.Errorf("%s: no log was saved (%s)", rec.Name, rec.Outcome)
 		}
-		if f.tail >= 0 {
-			if f.from, err = savedTail(rec.Log, f.tail); err != nil {
-				return err
-			}
-		}
-		return a.printSaved(rec, f.from)
+		return a.show(savedLog(rec.Log), f)
 	}
 	defer x.client.Close()
 	run, err := x.client.Attach(ctx, rec.Ref)
 	part := filepath.Join(rec.OutDir, partLog)
 	if _, seen := os.Stat(part); seen == nil && errors.Is(err, runctl.ErrNotFound) {
 		a.say.warnf("%s: its machine is gone; this is what was seen of its log", rec.Name)
-		old := *rec
-		old.Log = part
-		return a.printSaved(&old, f.from)
+		return a.show(savedLog(part), f)
 	}
 	if err != nil {
 		return err
@@ -77,19 +72,46 @@ func (a *app) logs(ctx context.Context, f logFlags, args []string) error {
 		case <-own.Done():
 		}
 	}()
-	err = x.stream(own, run, f)
+	err = a.show(func(q runctl.LogQuery) iter.Seq2[runctl.LogChunk, error] { return run.Logs(own, q) }, f)
 	if own.Err() != nil && ctx.Err() == nil {
 		return &exitError{code: exitCtrlC}
 	}
 	return err
 }
 
-// stream prints a live run's log.
-func (x *session) stream(ctx context.Context, run *runctl.Run, f logFlags) error {
+// logReader reads a log anew.
+type logReader func(runctl.LogQuery) iter.Seq2[runctl.LogChunk, error]
+
+// savedLog reads a log that was saved.
+func savedLog(path string) logReader {
+	return func(q runctl.LogQuery) iter.Seq2[runctl.LogChunk, error] {
+		return func(yield func(runctl.LogChunk, error) bool) {
+			f, err := os.Open(path)
+			if err == nil {
+				defer f.Close()
+				_, err = f.Seek(q.Offset, io.SeekStart)
+			}
+			for buf, next := make([]byte, 64<<10), q.Offset; err == nil; {
+				var n int
+				n, err = f.Read(buf)
+				if n > 0 && !yield(runctl.LogChunk{Offset: next, Data: buf[:n]}, nil) {
+					return
+				}
+				next += int64(n)
+			}
+			if err != io.EOF {
+				yield(runctl.LogChunk{}, err)
+			}
+		}
+	}
+}
+
+// show prints what the flags ask for of a log.
+func (a *app) show(read logReader, f logFlags) error {
 	q := runctl.LogQuery{Offset: f.from}
 	if f.tail >= 0 {
 		t := newTail(f.tail)
-		for c, err := range run.Logs(ctx, q) {
+		for c, err := range read(q) {
 			if err != nil {
 				return err
 			}
@@ -98,18 +120,16 @@ func (x *session) stream(ctx context.Context, run *runctl.Run, f logFlags) error
 		q.Offset = t.offset()
 	}
 	q.Follow = f.follow
-	out, done := x.jobOut()
-	defer done()
-	for c, err := range run.Logs(ctx, q) {
+	out := a.newJobOut()
+	defer out.close()
+	for c, err := range read(q) {
 		if err != nil {
 			return err
 		}
 		if c.Lost != 0 {
-			x.say.warnf("some of the log before byte %d is lost", c.Offset)
+			a.say.warnf("some of the log before byte %d is lost", c.Offset)
 		}
-		if x.opt.json {
-			x.json.logEvent(c.Offset, c.Data)
-		} else if _, err := out.Write(c.Data); isPipe(err) {
+		if err := out.write(c.Offset, c.Data); isPipe(err) {
 			return nil
 		} else if err != nil {
 			return err
@@ -160,22 +180,4 @@ func (t *tail) offset() int64 {
 		return t.end
 	}
 	return t.starts[t.next%len(t.starts)]
-}
-
-// savedTail is where the last n lines of a file begin.
-func savedTail(path string, n int) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	t, buf, offset := newTail(n), make([]byte, 64<<10), int64(0)
-	for {
-		k, err := f.Read(buf)
-		t.add(offset, buf[:k])
-		offset += int64(k)
-		if err != nil {
-			return t.offset(), nil
-		}
-	}
 }

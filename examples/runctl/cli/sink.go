@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +18,39 @@ const (
 	partLog = "log.runctl"
 )
 
+// jobOut is stdout for a job's bytes: made safe for a terminal, as events with --json, else unchanged.
+type jobOut struct {
+	a    *app
+	term *safe.Writer // stdout, when it is a terminal
+}
+
+func (a *app) newJobOut() *jobOut {
+	o := &jobOut{a: a}
+	if a.outTTY && !a.opt.raw && !a.opt.json {
+		o.term = safe.NewWriter(a.stdout)
+	}
+	return o
+}
+
+func (o *jobOut) write(offset int64, data []byte) (err error) {
+	switch {
+	case o.a.opt.json:
+		o.a.json.logEvent(offset, data)
+	case o.term != nil:
+		_, err = o.term.Write(data)
+	default:
+		_, err = o.a.stdout.Write(data)
+	}
+	return err
+}
+
+// close shows what was held back.
+func (o *jobOut) close() {
+	if o.term != nil {
+		_ = o.term.Close()
+	}
+}
+
 // sink takes a job's bytes to stdout, unchanged unless stdout is a terminal, and to the saved log.
 type sink struct {
 	x    *session
@@ -26,19 +58,14 @@ type sink struct {
 	gate sync.Mutex // held while a question is open
 
 	mu   sync.Mutex
-	out  io.Writer    // nil: nobody reads any more
-	term *safe.Writer // out, when it is a terminal
-	file *os.File     // nil: not saved
+	out  *jobOut  // nil: nobody reads any more
+	file *os.File // nil: not saved
 	next int64
 }
 
 // openSink opens the way out of a run's log. The sink works even when the log cannot be saved.
 func (x *session) openSink(rec *record, save bool) (*sink, error) {
-	s := &sink{x: x, rec: rec, out: x.stdout}
-	if x.outTTY && !x.opt.raw && !x.opt.json {
-		s.term = safe.NewWriter(x.stdout)
-		s.out = s.term
-	}
+	s := &sink{x: x, rec: rec, out: x.newJobOut()}
 	if !save {
 		return s, nil
 	}
@@ -93,15 +120,10 @@ func (s *sink) chunk(c runctl.LogChunk) {
 			s.drop()
 		}
 	}
-	switch {
-	case s.x.opt.json:
-		s.x.json.logEvent(c.Offset, c.Data)
-	case s.out != nil:
-		if _, err := s.out.Write(c.Data); err != nil {
-			// Nobody reads any more. The run is followed to its end all the same, so that it is collected
-			// and its machine ended.
-			s.out, s.term = nil, nil
-		}
+	if s.out != nil && s.out.write(c.Offset, c.Data) != nil {
+		// Nobody reads any more. The run is followed to its end all the same, so that it is collected and its
+		// machine ended.
+		s.out = nil
 	}
 }
 
@@ -109,8 +131,8 @@ func (s *sink) chunk(c runctl.LogChunk) {
 func (s *sink) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.term != nil {
-		_ = s.term.Close()
+	if s.out != nil {
+		s.out.close()
 	}
 }
 
@@ -140,7 +162,7 @@ func (s *sink) close() {
 		return // a reader that does not read holds it; the process ends
 	}
 	defer s.mu.Unlock()
-	s.out, s.term = nil, nil
+	s.out = nil
 	s.drop()
 }
 
