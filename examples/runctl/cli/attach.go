@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,8 +75,9 @@ func (x *session) find(ctx context.Context, rec *record) (*runctl.Run, error) {
 		return nil, &exitError{exitDoubt, fmt.Errorf("%s: still in doubt: no machine with key %s is seen at %s\n%s", rec.Name, rec.Ref.Key,
 			rec.Ref.Provider, x.doubtHelp(rec))}
 	}
-	now, code := x.now().UTC(), exitLost
-	rec.Phase, rec.Ended, rec.Outcome, rec.Exit, rec.Note = phaseEnded, &now, "lost", &code, err.Error()
+	code := exitLost
+	rec.end(x.now(), "lost", err.Error())
+	rec.Exit = &code
 	if rec.Launched == nil {
 		rec.Outcome = "not started"
 	}
@@ -174,11 +174,7 @@ func (a *app) wait(ctx context.Context, args []string, timeout time.Duration) er
 	}()
 	select {
 	case sig := <-signals:
-		code := exitCtrlC
-		if sig != os.Interrupt {
-			code = exitTerm
-		}
-		return &exitError{code, fmt.Errorf("%s: stopped waiting; the run goes on\n%s", rec.Name, followUp(rec))}
+		return &exitError{signalExit(sig), fmt.Errorf("%s: stopped waiting; the run goes on\n%s", rec.Name, followUp(rec))}
 	case e := <-done:
 		if own.Err() != nil {
 			return &exitError{exitDoubt, fmt.Errorf("%s: still running after %s, and may bill\n%s", rec.Name, durText(timeout), followUp(rec))}

@@ -37,11 +37,11 @@ func (x *session) closingText(rec *record, res *result) string {
 	if res.terminated && !rec.free() {
 		parts = append(parts, fmt.Sprintf("terminated %s, confirmed by %s", x.clock(res.ended), rec.Ref.Provider))
 	}
-	if res.note != "" {
-		parts = append(parts, res.note)
-	}
 	if res.uncollected && res.code == exitRunctl {
 		parts = append(parts, fmt.Sprintf("not everything was collected (exit %d)", res.code))
+	}
+	if res.note != "" {
+		parts = append(parts, res.note)
 	}
 	if rec.Log != "" {
 		what := "log"
@@ -86,6 +86,9 @@ func (x *session) endText(rec *record, res *result) string {
 			return fmt.Sprintf("succeeded in %s, exit 0", took)
 		}
 		return fmt.Sprintf("failed after %s, exit %d%s", took, r.ExitCode, own)
+	}
+	if r.Cause == runctl.CauseNotFound || r.Cause == runctl.CauseNotExec {
+		return fmt.Sprintf("%s, exit %d", res.outcome, res.code)
 	}
 	if r.ExitCode != res.code && !res.uncollected {
 		own += fmt.Sprintf("; the job left with %d", r.ExitCode)

@@ -85,8 +85,8 @@ func (a *app) openProvider(ctx context.Context, name string) (runctl.Provider, e
 	return nil, err
 }
 
-// chosen opens the providers to launch from: those of -p, else the default.
-func (a *app) chosen(ctx context.Context) ([]runctl.Provider, error) {
+// chosen opens a session over the providers to launch from: those of -p, else the default.
+func (a *app) chosen(ctx context.Context, s *state) (*session, error) {
 	names := a.opt.providers
 	if len(names) == 0 {
 		names = []string{runctl.DefaultProvider}
@@ -99,7 +99,25 @@ func (a *app) chosen(ctx context.Context) ([]runctl.Provider, error) {
 		}
 		ps = append(ps, p)
 	}
-	return ps, nil
+	return a.connect(s, ps)
+}
+
+// wide opens a session over every provider that a list covers, as configured does. When none could be opened it
+// has no client, and missing says why.
+func (a *app) wide(ctx context.Context, s *state, need []string) (x *session, missing, err error) {
+	providers, missing := a.configured(ctx, need)
+	if len(providers) == 0 {
+		return &session{app: a, state: s}, missing, nil
+	}
+	x, err = a.connect(s, providers)
+	return x, missing, err
+}
+
+// close releases the client, if there is one.
+func (x *session) close() {
+	if x.client != nil {
+		_ = x.client.Close()
+	}
 }
 
 // one opens a session over a single provider.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,14 @@ const (
 	exitCtrlC    = 130
 	exitTerm     = 143
 )
+
+// signalExit is the exit code when a signal made us stop.
+func signalExit(s os.Signal) int {
+	if s == os.Interrupt {
+		return exitCtrlC
+	}
+	return exitTerm
+}
 
 // Exit codes of all other commands.
 const (

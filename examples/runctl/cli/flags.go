@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"os"
 	"strconv"
 	"strings"
@@ -219,18 +218,15 @@ func (j *jobFlags) job(a *app, args []string) (runctl.Job, error) {
 
 // readEnvFile reads NAME=VALUE lines; empty ones and those that begin with # do not count.
 func readEnvFile(path string) ([]string, error) {
-	f, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var lines []string
-	for sc := bufio.NewScanner(f); ; {
-		if !sc.Scan() {
-			return lines, sc.Err()
-		}
-		if line := strings.TrimSpace(sc.Text()); line != "" && line[0] != '#' {
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			lines = append(lines, line)
 		}
 	}
+	return lines, nil
 }

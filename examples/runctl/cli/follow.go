@@ -173,10 +173,7 @@ func (x *session) settle(ctx context.Context, w *watch, e ending, cancelled os.S
 		res = result{code: jobExit(e.receipt), outcome: outcome(e.receipt), receipt: &e.receipt}
 	}
 	if cancelled != nil && !lost && e.receipt.Cause == runctl.CauseCancel {
-		res.code = exitCtrlC
-		if cancelled == syscall.SIGTERM {
-			res.code = exitTerm
-		}
+		res.code = signalExit(cancelled)
 	}
 	if !w.mine {
 		x.closing(rec, &res)
@@ -236,7 +233,7 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 	switch {
 	case rec.ByHand:
 	case keep && x.bills(ctx, rec):
-		res.note = "its machine is kept, because not everything was collected"
+		res.note = "its machine is kept: " + command("runctl", "attach", rec.Name) + " tries again, " + command("runctl", "terminate", rec.Name) + " ends it"
 	default:
 		err := x.client.Terminate(ctx, rec.Ref)
 		res.terminated = err == nil

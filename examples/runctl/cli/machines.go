@@ -35,11 +35,7 @@ func (a *app) launch(ctx context.Context, n *needs, f *consent) error {
 	if err != nil {
 		return err
 	}
-	providers, err := a.chosen(ctx)
-	if err != nil {
-		return err
-	}
-	x, err := a.connect(s, providers)
+	x, err := a.chosen(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -86,7 +82,7 @@ func (a *app) submitCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		// The machine ended the flags before it; those behind it go up to the job's command.
 		if err := c.Flags().Parse(args[1:]); err != nil {
-			return usagef("%v", err)
+			return c.FlagErrorFunc()(c, err)
 		}
 		a.say.quiet, a.say.json = a.opt.quiet, a.opt.json
 		return a.submit(c.Context(), &f, name, args[0], c.Flags().Args())
@@ -170,8 +166,7 @@ func (x *session) terminated(i runctl.Instance) error {
 	all, broken := x.records()
 	for _, r := range all {
 		if r.live() && r.Ref.Provider == i.Provider && (r.Ref.ID == i.ID || r.Ref.ID == "" && r.Ref.Key == i.Mark.Key) {
-			now := x.now().UTC()
-			r.Phase, r.Ended, r.Outcome, r.Note = phaseEnded, &now, "terminated", "its machine was ended by hand"
+			r.end(x.now(), "terminated", "its machine was ended by hand")
 			x.keep(r)
 		}
 	}
@@ -216,13 +211,9 @@ func (a *app) openInstance(ctx context.Context, word string) (*session, runctl.I
 		i, err := x.client.Get(ctx, ref)
 		return x, i, err
 	}
-	providers, missing := a.configured(ctx, nil)
-	if len(providers) == 0 {
-		return nil, none, missing
-	}
-	x, err := a.connect(s, providers)
-	if err != nil {
-		return nil, none, err
+	x, missing, err := a.wide(ctx, s, nil)
+	if err != nil || x.client == nil {
+		return nil, none, errors.Join(err, missing)
 	}
 	list, failed := x.client.List(ctx)
 	list = slices.DeleteFunc(list, func(i runctl.Instance) bool { return i.ID != word && i.Mark.Key != word })

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -31,15 +32,14 @@ func (a *app) offers(ctx context.Context, n *needs) error {
 	if err != nil {
 		return err
 	}
-	providers, missing := a.configured(ctx, nil)
+	x, missing, err := a.wide(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	defer x.close()
 	var offers []runctl.Offer
 	var failed error
-	if len(providers) > 0 {
-		x, err := a.connect(s, providers)
-		if err != nil {
-			return err
-		}
-		defer x.client.Close()
+	if x.client != nil {
 		offers, failed = x.client.Offers(ctx, q)
 	}
 	if a.opt.json {
@@ -52,15 +52,9 @@ func (a *app) offers(ctx context.Context, n *needs) error {
 	}
 	t := &table{head: []string{"PROVIDER", "REGION", "TYPE", "GPU", "CPU", "MEM", "$/H", "SPOT", "AVAIL", "AGE"}}
 	for _, o := range offers {
-		region, cpu, avail, age, spot := o.Region, unknown, unknown, unknown, "no"
-		if o.Zone != "" {
-			region = o.Zone
-		}
+		cpu, age, spot := unknown, unknown, "no"
 		if o.VCPU > 0 {
 			cpu = strconv.Itoa(o.VCPU)
-		}
-		if o.Avail != "" {
-			avail = o.Avail
 		}
 		if !o.Price.At.IsZero() {
 			age = ageText(a.now().Sub(o.Price.At))
@@ -68,7 +62,7 @@ func (a *app) offers(ctx context.Context, n *needs) error {
 		if o.Market == runctl.Spot {
 			spot = "yes"
 		}
-		t.add(o.Provider, region, o.Type, o.GPU.String(), cpu, sizeText(o.Memory), hourly(o.Price), spot, avail, age)
+		t.add(o.Provider, cmp.Or(o.Zone, o.Region), o.Type, o.GPU.String(), cpu, sizeText(o.Memory), hourly(o.Price), spot, cmp.Or(o.Avail, unknown), age)
 	}
 	a.print(t)
 	if len(offers) == 0 && missing == nil && failed == nil {

@@ -54,20 +54,19 @@ func (a *app) ps(ctx context.Context, f psFlags) error {
 			need = append(need, r.Ref.Provider)
 		}
 	}
-	providers, missing := a.configured(ctx, need)
+	x, missing, err := a.wide(ctx, s, need)
+	if err != nil {
+		return err
+	}
+	defer x.close()
 	var list []runctl.Instance
 	var listed error
-	var x *session
-	if len(providers) > 0 {
-		if x, err = a.connect(s, providers); err != nil {
-			return err
-		}
-		defer x.client.Close()
-		if f.allOwners {
-			list, listed = x.client.ListAll(ctx)
-		} else {
-			list, listed = x.client.List(ctx)
-		}
+	switch {
+	case x.client == nil:
+	case f.allOwners:
+		list, listed = x.client.ListAll(ctx)
+	default:
+		list, listed = x.client.List(ctx)
 	}
 	var rows []*psRow
 	for _, r := range recs {

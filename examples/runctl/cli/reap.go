@@ -41,15 +41,11 @@ func (a *app) reap(ctx context.Context, f reapFlags, args []string) error {
 		_ = x.client.Close()
 		req.Only, need = append(req.Only, i.Ref()), append(need, i.Provider)
 	}
-	providers, missing := a.configured(ctx, need)
-	if len(providers) == 0 {
-		return missing
+	x, missing, err := a.wide(ctx, s, need)
+	if err != nil || x.client == nil {
+		return errors.Join(err, missing)
 	}
-	x, err := a.connect(s, providers)
-	if err != nil {
-		return err
-	}
-	defer x.client.Close()
+	defer x.close()
 	reaped, failed := x.client.Reap(ctx, req)
 	var errs []error
 	rows := []map[string]any{}

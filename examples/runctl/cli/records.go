@@ -57,6 +57,11 @@ const (
 
 func (r *record) live() bool { return r.Phase != phaseEnded }
 
+// end takes note of the end of a run without a receipt.
+func (r *record) end(at time.Time, outcome, note string) {
+	r.Phase, r.Ended, r.Outcome, r.Note = phaseEnded, utc(at), outcome, note
+}
+
 // whole reports whether a record that was read has what every record has.
 func (r *record) whole() bool {
 	switch r.Phase {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,12 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("runctl {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if errors.As(err, new(*pflag.NotExistError)) {
+			return usagef("%v; runctl help %s lists the flags", err, c.Name())
+		}
+		return usagef("%v", err)
+	})
 	root.AddGroup(&cobra.Group{ID: groupRuns, Title: "Runs:"}, &cobra.Group{ID: groupLook, Title: "What there is:"},
 		&cobra.Group{ID: groupMachines, Title: "Machines by hand:"})
 	f := root.PersistentFlags()

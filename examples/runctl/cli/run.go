@@ -78,14 +78,11 @@ func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
 		return err
 	}
 	rec.OutDir = a.outDir(rec.Name)
-	providers, err := a.chosen(ctx)
+	x, err := a.chosen(ctx, s)
 	if err != nil {
 		return err
 	}
-	x, err := a.connect(s, providers)
-	if err != nil {
-		return err
-	}
+	providers := x.client.Providers()
 	defer x.client.Close()
 	if f.resume != "" {
 		if job.Resume, err = x.checkpointDir(f.resume, providers); err != nil {
@@ -146,7 +143,10 @@ func (x *session) showPlan(name string, e runctl.Estimate) error {
 		return nil
 	}
 	x.say.print(x.planText(name, e))
-	x.say.print(fmt.Sprintf("%d other offers would be tried on a lack of capacity. Dry run: nothing was launched", e.Others))
+	if e.Others > 0 {
+		x.say.print(fmt.Sprintf("without capacity there, other offers that fit are tried: %d", e.Others))
+	}
+	x.say.print("dry run. " + nothing)
 	return nil
 }
 
@@ -179,8 +179,7 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 			rec.Ref.Provider, rec.Offer, rec.EndsItself = e.Provider, toOffer(*e.Offer), e.Offer.EndsItself
 			x.keep(rec)
 		case runctl.EventLaunched, runctl.EventAdopted:
-			now := x.now().UTC()
-			rec.Ref.ID, rec.Launched, launched = e.ID, &now, true
+			rec.Ref.ID, rec.Launched, launched = e.ID, utc(x.now()), true
 			x.keep(rec)
 		}
 		track.event(e)
@@ -209,8 +208,7 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 			if r.err == nil {
 				rec.Ref, rec.Phase = r.run.Ref(), phaseRunning
 				if rec.Launched == nil {
-					now := x.now().UTC()
-					rec.Launched = &now
+					rec.Launched = utc(x.now())
 				}
 				x.keep(rec)
 			}
@@ -276,18 +274,14 @@ func (x *session) notStarted(ctx context.Context, rec *record, err error, launch
 	if terr := x.client.Terminate(context.WithoutCancel(ctx), rec.Ref); terr != nil && !errors.Is(terr, runctl.ErrNotFound) {
 		return x.notStarted(ctx, rec, errors.Join(err, terr, runctl.ErrUncertain), launched)
 	}
-	now := x.now().UTC()
-	rec.Phase, rec.Ended, rec.Outcome, rec.Note = phaseEnded, &now, "not started", err.Error()
+	rec.end(x.now(), "not started", err.Error())
 	x.keep(rec)
 	return fmt.Errorf("%w\nThe machine was ended, and the job did not run", err)
 }
 
 // abandon is the end of a launch that was interrupted.
 func (x *session) abandon(ctx context.Context, rec *record, err error, sig os.Signal, launched bool) error {
-	code := exitCtrlC
-	if sig == syscall.SIGTERM {
-		code = exitTerm
-	}
+	code := signalExit(sig)
 	if err == nil || launched {
 		if terr := x.client.Terminate(context.WithoutCancel(ctx), rec.Ref); terr != nil && !errors.Is(terr, runctl.ErrNotFound) {
 			return x.notStarted(ctx, rec, errors.Join(terr, runctl.ErrUncertain), launched)
@@ -299,8 +293,8 @@ func (x *session) abandon(ctx context.Context, rec *record, err error, sig os.Si
 		x.remove(rec)
 		return &exitError{code, errors.New("given up. " + nothing)}
 	}
-	now := x.now().UTC()
-	rec.Phase, rec.Ended, rec.Outcome, rec.Exit = phaseEnded, &now, "cancelled", &code
+	rec.end(x.now(), "cancelled", "")
+	rec.Exit = &code
 	x.keep(rec)
 	return &exitError{code, errors.New("given up; the machine was ended")}
 }

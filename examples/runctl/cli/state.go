@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -102,18 +103,11 @@ func (s *state) identify(a *app) error {
 	}
 	var o ownerFile
 	path := s.path("owner.json")
-	err := readState(path, "owner", want, &o)
-	if errors.Is(err, fs.ErrNotExist) {
-		o = ownerFile{header: header{What: "owner", Version: stateVersion, Owner: want}, Secret: make([]byte, 32)}
-		if want == "" {
-			o.Owner = defaultOwner(a)
-		}
+	err := s.once(path, "owner", want, &o, func() any {
+		o := ownerFile{header: header{What: "owner", Version: stateVersion, Owner: cmp.Or(want, defaultOwner(a))}, Secret: make([]byte, 32)}
 		_, _ = rand.Read(o.Secret) // never fails
-		if err := createState(path, o); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		err = readState(path, "owner", want, &o) // whoever was first
-	}
+		return o
+	})
 	if err != nil {
 		return err
 	}
@@ -124,20 +118,25 @@ func (s *state) identify(a *app) error {
 		return brokenState(path, "its owner or secret is not usable")
 	}
 	s.owner, s.secret = o.Owner, o.Secret
-
 	var c controllerFile
-	path = s.path("controller.json")
-	err = readState(path, "controller", s.owner, &c)
-	if errors.Is(err, fs.ErrNotExist) {
-		c = controllerFile{header: header{What: "controller", Version: stateVersion, Owner: s.owner},
+	err = s.once(s.path("controller.json"), "controller", s.owner, &c, func() any {
+		return controllerFile{header: header{What: "controller", Version: stateVersion, Owner: s.owner},
 			Controller: randomText("abcdefghijklmnopqrstuvwxyz234567", 3)}
-		if err := createState(path, c); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		err = readState(path, "controller", s.owner, &c)
-	}
+	})
 	s.controller = c.Controller
 	return err
+}
+
+// once reads a file of state that is made at first use; whoever is first wins.
+func (s *state) once(path, what, owner string, into any, first func() any) error {
+	err := readState(path, what, owner, into)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := createState(path, first()); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return readState(path, what, owner, into)
 }
 
 // maxOwner is the longest owner's name.
@@ -150,10 +149,7 @@ func defaultOwner(a *app) string {
 		name = u.Username
 	}
 	host, _ := os.Hostname()
-	if o := slug(name+"@"+host, maxOwner, false); o != "" {
-		return o
-	}
-	return "user"
+	return cmp.Or(slug(name+"@"+host, maxOwner, false), "user")
 }
 
 // slug keeps the letters and digits of s, in lower case, and with dashes puts '-' for runs of all else; it
