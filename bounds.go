@@ -79,6 +79,18 @@ func checkReceipt(r Receipt) Receipt {
 	return r
 }
 
+// checkStatus bounds one look at a run. A liveness that we do not know is unknown, not dead.
+func checkStatus(s Status) Status {
+	if s.Live > Dead {
+		s.Live = LiveUnknown
+	}
+	if s.Evidence = redact(s.Evidence); s.Receipt != nil {
+		r := checkReceipt(*s.Receipt)
+		s.Receipt = &r
+	}
+	return s
+}
+
 // checkOffer bounds an offer and fills in the provider's name. It reports false for one that cannot be
 // launched: no id, or not exactly one market.
 func checkOffer(a *account, o Offer) (Offer, bool) {

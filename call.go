@@ -47,7 +47,7 @@ func (c *Client) wrap(a *account, ev Event, err error) error {
 		fallback = ""
 	}
 	e := asError(err, fallback)
-	e.Provider, e.Op = a.info.Name, ev.Op
+	e.Provider, e.Op, e.Msg = a.info.Name, ev.Op, redact(e.Msg)
 	if ev.ID != "" {
 		e.ID = ev.ID
 	}

@@ -3,6 +3,7 @@ package runctl
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -78,7 +79,7 @@ type Error struct {
 	RetryAfter time.Duration
 
 	Msg string // what happened and what to do next, for a person; no secrets
-	Err error  // the cause; its text is redacted when printed
+	Err error  `json:"-"` // the cause; its text is redacted when printed
 }
 
 // Error returns one line in three parts: to which thing, what happened, what to do next.
@@ -107,6 +108,9 @@ func (e *Error) Error() string {
 	}
 	return clip(strings.Join(parts, ": "), maxText)
 }
+
+// GoString is Error: the fields as they are may hold what must not be printed.
+func (e *Error) GoString() string { return "&runctl.Error{" + strconv.Quote(e.Error()) + "}" }
 
 // Unwrap returns the kind and the cause, so that errors.Is and errors.As reach both.
 func (e *Error) Unwrap() []error {

@@ -17,8 +17,10 @@ var secretPatterns = []struct {
 }{
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@"']+@`), "${1}[redacted]@"},
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s?"']+)\?[^\s"']*`), "${1}?[redacted]"},
+	{regexp.MustCompile(`(?i)\b((?:proxy-)?authorization)([\\"']*\s*[:=]\s*[\\"'\[]*)[^\r\n\\"'\]]+`), "${1}${2}[redacted]"},
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}`), "${1} [redacted]"},
-	{regexp.MustCompile(`(?i)\b(authorization|api[_-]?key|access[_-]?token|x-amz-signature|x-amz-security-token)(["']?\s*[:=]\s*["']?)[^\s"',;&]+`), "${1}${2}[redacted]"},
+	{regexp.MustCompile(`(?i)\b(api[_-]?key|x-api-key|(?:access|session|security|refresh|id)[_-]?token|client[_-]?secret|password|(?:x-(?:amz|goog)-)?signature|x-amz-security-token|sig)` +
+		`([\\"']*\s*[:=]\s*[\\"'\[]*)[^\s\\"',;&\]]+`), "${1}${2}[redacted]"},
 }
 
 // redact makes text from outside fit to print: secrets masked, cut to maxText, one line, no control

@@ -46,8 +46,9 @@ func (r *Run) seen(i Instance) {
 func (r *Run) Status(ctx context.Context) (Status, error) {
 	s, err := r.proc.Status(ctx)
 	if err == nil {
-		return s, nil
+		return checkStatus(s), nil
 	}
+	err = r.wrapped("status", err)
 	i, look := r.c.get(ctx, r.a, r.Instance().ID, r.Instance().Mark.Key)
 	if look != nil {
 		return Status{At: time.Now(), Evidence: text(err.Error()), LogBytes: -1}, err
@@ -91,6 +92,9 @@ func (r *Run) await(ctx context.Context) (Receipt, error) {
 	}
 	for n := 1; ; n++ {
 		s, err := r.proc.Wait(ctx)
+		if err != nil {
+			err = r.wrapped("wait", err)
+		}
 		switch {
 		case err == nil && s.Receipt != nil:
 			return checkReceipt(*s.Receipt), nil
@@ -145,7 +149,7 @@ func (r *Run) unreachable(ctx context.Context, cause error) (bool, ending) {
 // lastLook asks once more for a receipt that outlived its machine.
 func (r *Run) lastLook(ctx context.Context) (Receipt, error) {
 	if s, err := r.proc.Status(ctx); err == nil && s.Receipt != nil {
-		return checkReceipt(*s.Receipt), nil
+		return *checkStatus(s).Receipt, nil
 	}
 	i := r.Instance()
 	return Receipt{}, r.lost(fmt.Sprintf("the cloud shows the machine %s%s", i.State, because(i.Reason)))
@@ -212,6 +216,7 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", cut))
 				return
 			}
+			cut = r.wrapped("logs", cut)
 			if over, _ := r.unreachable(ctx, cut); over && n > 2 {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", cut))
 				return

@@ -71,6 +71,19 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(masked), nil }
 // LogValue returns "[secret]" for log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(masked) }
 
+// Format prints the run's reference, and nothing of its provider's, whatever the verb.
+func (r *Run) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "runctl.Run(%s)", r.Ref()) }
+
+// Format prints whose configuration it is, and none of its secrets, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "runctl.Config(%s/%s)", c.Owner, c.Controller)
+}
+
+// Format prints whose client it is, and none of its secrets, whatever the verb.
+func (c *Client) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "runctl.Client(%s/%s)", c.cfg.Owner, c.cfg.Controller)
+}
+
 var (
 	_ fmt.Formatter  = Secret{}
 	_ slog.LogValuer = Secret{}
