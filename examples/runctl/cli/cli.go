@@ -66,8 +66,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.say = &speaker{w: a.stderr, tty: a.errTTY}
 	a.json = &eventWriter{w: a.stdout}
 	root := a.rootCommand()
-	args = commandFirst(root, args)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, commandFirst(root, args)...)) // cobra takes nil for the arguments of the process
 	cmd, err := root.ExecuteContextC(ctx)
 	a.say.done()
 	return a.report(cmd, err)

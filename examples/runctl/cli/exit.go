@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -97,7 +96,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	if a.opt.json {
 		a.say.object(errorJSON(err))
 	} else {
-		a.say.print(errorText(err))
+		a.say.print(err.Error())
 	}
 	return code
 }
@@ -127,14 +126,6 @@ func walk(err error, visit func(*runctl.Error)) {
 			walk(next, visit)
 		}
 	}
-}
-
-// errorText is an error for people.
-func errorText(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*runctl.Error)) {
-		return "not in time: " + err.Error()
-	}
-	return err.Error()
 }
 
 // jobExit is the exit code that a receipt stands for.

@@ -143,30 +143,22 @@ func isPipe(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(
 
 // tail finds where the last n lines of a stream begin, without keeping the stream.
 type tail struct {
-	starts []int64 // a ring of line starts
-	next   int
+	n      int
+	starts []int64 // of the last n lines
 	end    int64
-	fresh  bool // the next byte begins a line
+	inside bool // the next byte goes on with a line
 }
 
-// maxTail bounds the memory of a tail.
-const maxTail = 1 << 20
-
-func newTail(n int) *tail { return &tail{starts: make([]int64, 0, min(n, maxTail)), fresh: true} }
+func newTail(n int) *tail { return &tail{n: n} }
 
 func (t *tail) add(offset int64, data []byte) {
 	for len(data) > 0 {
-		if t.fresh && cap(t.starts) > 0 {
-			if len(t.starts) < cap(t.starts) {
-				t.starts = append(t.starts, offset)
-			} else {
-				t.starts[t.next] = offset
-				t.next = (t.next + 1) % len(t.starts)
-			}
+		if !t.inside {
+			t.starts = append(t.starts, offset)
+			t.starts = t.starts[max(len(t.starts)-t.n, 0):]
 		}
 		n := bytes.IndexByte(data, '\n') + 1
-		t.fresh = n > 0
-		if n == 0 {
+		if t.inside = n == 0; t.inside {
 			n = len(data)
 		}
 		offset, data = offset+int64(n), data[n:]
@@ -175,9 +167,4 @@ func (t *tail) add(offset int64, data []byte) {
 }
 
 // offset is where the last lines begin.
-func (t *tail) offset() int64 {
-	if len(t.starts) == 0 {
-		return t.end
-	}
-	return t.starts[t.next%len(t.starts)]
-}
+func (t *tail) offset() int64 { return append(t.starts, t.end)[0] }

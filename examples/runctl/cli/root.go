@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetVersionTemplate("runctl {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		if errors.As(err, new(*pflag.NotExistError)) {
-			return usagef("%v; runctl help %s lists the flags", err, c.Name())
+			return usagef("%v; %s --help lists the flags", err, c.CommandPath())
 		}
 		return usagef("%v", err)
 	})
@@ -96,45 +97,21 @@ func (a *app) prepare(cmd *cobra.Command) error {
 func launches(cmd *cobra.Command) bool { return cmd.Name() == "run" || cmd.Name() == "launch" }
 
 // commandFirst puts flags that stand before the command's word behind it, so that every flag may stand on
-// either side. What follows the word stays as it is.
+// either side. What follows the word stays as it is, and so does what cobra refuses better.
 func commandFirst(root *cobra.Command, args []string) []string {
-	lead := []string{} // cobra takes nil for the arguments of the process
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" && args[0] != "--" {
-		n := 1
-		if takesValue(root, args[0]) && len(args) > 1 {
-			n = 2
-		}
-		lead, args = append(lead, args[:n]...), args[n:]
-	}
-	if len(args) == 0 || len(lead) == 0 || args[0] == "--" {
-		return append(lead, args...)
-	}
-	return append(append([]string{args[0]}, lead...), args[1:]...)
-}
-
-// takesValue reports whether a flag of any command, written as word, takes the next word as its value.
-func takesValue(root *cobra.Command, word string) bool {
-	if strings.Contains(word, "=") {
-		return false
-	}
+	all := pflag.NewFlagSet("of any command", pflag.ContinueOnError)
+	all.SetInterspersed(false)
+	all.Usage = func() {}
 	for _, c := range append(root.Commands(), root) {
-		for _, set := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
-			var f *pflag.Flag
-			if name, long := strings.CutPrefix(word, "--"); long {
-				f = set.Lookup(name)
-			} else if short := strings.TrimLeft(word, "-"); short != "" {
-				// A group such as -qp ends in the one that may take a value.
-				f = set.ShorthandLookup(short[len(short)-1:])
-				if first := set.ShorthandLookup(short[:1]); first != nil && first.NoOptDefVal == "" && len(short) > 1 {
-					return false // -plocal
-				}
-			}
-			if f != nil {
-				return f.NoOptDefVal == ""
-			}
-		}
+		all.AddFlagSet(c.Flags())
+		all.AddFlagSet(c.PersistentFlags())
 	}
-	return false
+	err := all.ParseAll(args, func(*pflag.Flag, string) error { return nil }) // sets nothing
+	n := len(args) - all.NArg()
+	if err != nil || n == 0 || n == len(args) || args[n-1] == "--" {
+		return args
+	}
+	return slices.Concat(args[n:n+1], args[:n], args[n+1:])
 }
 
 // action is what a command does. ctx bounds the command, never a job.

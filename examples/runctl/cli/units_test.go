@@ -78,7 +78,7 @@ func TestFlagsOfTheCommandLineMoveBehindItsWord(t *testing.T) {
 		{"-plocal run x", "run -plocal x"},
 		{"--help", "--help"},
 		{"-p local", "-p local"},
-		{"--nonsense run", "run --nonsense"},
+		{"--nonsense run", "--nonsense run"},
 		{"-- run", "-- run"},
 	} {
 		assert.Equal(t, strings.Fields(tc[1]), commandFirst(root, strings.Fields(tc[0])), tc[0])
