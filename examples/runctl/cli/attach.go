@@ -16,7 +16,6 @@ func (a *app) attachCommand() *cobra.Command {
 	c := newCommand("attach [RUN]", "Follow a run again as run would: its whole log, collect, terminate", between(0, 1, "at most one run"),
 		func(ctx context.Context, args []string) error { return a.attach(ctx, args) })
 	c.Annotations = map[string]string{followsRun: "yes"}
-	c.ValidArgsFunction = a.completeRuns
 	a.addRaw(c)
 	return c
 }
@@ -136,7 +135,6 @@ func (a *app) waitCommand() *cobra.Command {
 	c := newCommand("wait [RUN]", "Wait for a run's end in silence; the exit code is the job's", between(0, 1, "at most one run"),
 		func(ctx context.Context, args []string) error { return a.wait(ctx, args, time.Duration(timeout)) })
 	c.Annotations = map[string]string{followsRun: "yes"}
-	c.ValidArgsFunction = a.completeRuns
 	c.Flags().Var(&timeout, "timeout", "give up waiting after so long; the run goes on (exit 122)")
 	return c
 }
@@ -187,7 +185,6 @@ func (a *app) cancelCommand() *cobra.Command {
 	var grace duration
 	c := newCommand("cancel RUN", "End a run: TERM, and KILL after the grace; collect, terminate", between(1, 1, "one run"),
 		func(ctx context.Context, args []string) error { return a.cancelRun(ctx, args, time.Duration(grace)) })
-	c.ValidArgsFunction = a.completeRuns
 	c.Flags().Var(&grace, "grace", "from TERM to KILL (the job's own)")
 	return c
 }
@@ -235,18 +232,4 @@ func asFailed(err error) error {
 		return &exitError{exitFailed, e.err}
 	}
 	return err
-}
-
-// completeRuns offers the names of live runs to a shell.
-func (a *app) completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	var names []string
-	if s, err := a.openState(); err == nil {
-		all, _ := s.records()
-		for _, r := range all {
-			if r.live() {
-				names = append(names, r.Name)
-			}
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

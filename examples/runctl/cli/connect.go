@@ -42,6 +42,7 @@ func (x *session) trace(e runctl.Event) {
 	}
 }
 
+// listen has f called for every event, maybe concurrently.
 func (x *session) listen(f func(runctl.Event)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -26,7 +26,6 @@ func (a *app) logsCommand() *cobra.Command {
 	var f logFlags
 	c := newCommand("logs [RUN]", "Print a run's log as it is, also after its machine is gone", between(0, 1, "at most one run"),
 		func(ctx context.Context, args []string) error { return a.logs(ctx, f, args) })
-	c.ValidArgsFunction = a.completeRuns
 	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on until the run has ended")
 	c.Flags().IntVar(&f.tail, "tail", -1, "only the last `N` lines")
 	c.Flags().Int64Var(&f.from, "from", 0, "only what follows this `OFFSET` in bytes")

@@ -24,7 +24,6 @@ func (a *app) psCommand() *cobra.Command {
 			}
 			return a.ps(ctx, f)
 		})
-	c.ValidArgsFunction = a.completeRuns
 	c.Flags().BoolVarP(&f.all, "all", "a", false, "also runs that have ended")
 	c.Flags().BoolVar(&f.allOwners, "all-owners", false, "also machines of others in the accounts, to look at only")
 	return c

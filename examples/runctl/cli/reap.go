@@ -3,35 +3,26 @@ package cli
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"runctl"
 )
 
-type reapFlags struct {
-	yes   bool
-	grace duration
-	most  int
-}
-
 func (a *app) reapCommand() *cobra.Command {
-	var f reapFlags
+	var yes bool
 	c := newCommand("reap [INSTANCE...]", "End machines of ours whose time is over, or those named; a dry run without --yes", nil,
-		func(ctx context.Context, args []string) error { return a.reap(ctx, f, args) })
-	c.Flags().BoolVar(&f.yes, "yes", false, "end them; without it they are only listed")
-	c.Flags().Var(&f.grace, "grace", "time beyond a machine's lifetime (10m)")
-	c.Flags().IntVar(&f.most, "most", 0, "end at most `N` (5)")
+		func(ctx context.Context, args []string) error { return a.reap(ctx, yes, args) })
+	c.Flags().BoolVar(&yes, "yes", false, "end them; without it they are only listed")
 	return c
 }
 
-func (a *app) reap(ctx context.Context, f reapFlags, args []string) error {
+func (a *app) reap(ctx context.Context, yes bool, args []string) error {
 	s, err := a.openState()
 	if err != nil {
 		return err
 	}
-	req := runctl.ReapRequest{Grace: time.Duration(f.grace), Most: f.most, DryRun: !f.yes}
+	req := runctl.ReapRequest{DryRun: !yes}
 	var need []string
 	for _, word := range args {
 		x, i, err := a.openInstance(ctx, word)
@@ -59,7 +50,7 @@ func (a *app) reap(ctx context.Context, f reapFlags, args []string) error {
 		case r.Err != nil:
 			ended = "failed"
 			errs = append(errs, r.Err)
-		case !f.yes:
+		case !yes:
 			ended = "dry run"
 		}
 		t.add(r.Instance.ID, r.Instance.Provider, r.Instance.State.String(), ageText(r.Instance.Age()), r.Why, ended)
@@ -72,7 +63,7 @@ func (a *app) reap(ctx context.Context, f reapFlags, args []string) error {
 		a.say.sayf("nothing is due")
 	default:
 		a.print(t)
-		if !f.yes {
+		if !yes {
 			a.say.sayf("dry run: nothing was ended; --yes ends them")
 		}
 	}

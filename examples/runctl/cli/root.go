@@ -82,8 +82,8 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		if f == nil || f.Changed || v == "" {
 			continue
 		}
-		if name == "provider" && !launches(cmd) || name == "grace" && cmd.Name() == "reap" {
-			continue // a list covers all; beyond a lifetime it is another grace
+		if name == "provider" && !launches(cmd) {
+			continue // a list covers all
 		}
 		if err := f.Value.Set(v); err != nil {
 			return usagef("RUNCTL_%s: %v", strings.ToUpper(strings.ReplaceAll(name, "-", "_")), err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 
 	"runctl"
@@ -14,7 +15,9 @@ import (
 func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, signals <-chan os.Signal) (*runctl.Run, error) {
 	track := x.newTracker(rec.Name)
 	launched := false
+	var mu sync.Mutex // of the record, while the launch is under way
 	x.listen(func(e runctl.Event) {
+		mu.Lock()
 		switch e.Name {
 		case runctl.EventLaunching:
 			rec.Ref.Provider, rec.Offer, rec.EndsItself = e.Provider, toOffer(*e.Offer), e.Offer.EndsItself
@@ -23,6 +26,7 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 			rec.Ref.ID, rec.Launched, launched = e.ID, utc(x.now()), true
 			x.keep(rec)
 		}
+		mu.Unlock()
 		track.event(e)
 		x.phaseEvent(rec, e)
 	})
@@ -73,8 +77,10 @@ func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, 
 				x.say.sayf("%s: going on until the job runs", rec.Name)
 			case got != nil:
 				track.close()
+				mu.Lock()
 				rec.Phase = phaseDoubt
 				x.keep(rec)
+				mu.Unlock()
 				return nil, x.leave(rec)
 			default:
 				got = s
