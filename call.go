@@ -14,11 +14,17 @@ import (
 // call makes one request to a provider: paced, bounded by limit, traced, its error wrapped. The client
 // repeats nothing in here; whoever wants a read again polls.
 func call[T any](ctx context.Context, c *Client, a *account, e Event, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
-	var zero T
-	e.Name, e.Provider = EventCall, a.info.Name
 	if err := a.pacer.wait(ctx); err != nil {
+		var zero T
 		return zero, c.wrap(a, e, err)
 	}
+	return paced(ctx, c, a, e, limit, f)
+}
+
+// paced is call for whoever has waited for the pacer already.
+func paced[T any](ctx context.Context, c *Client, a *account, e Event, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
+	var zero T
+	e.Name, e.Provider = EventCall, a.info.Name
 	own, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()

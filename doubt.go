@@ -44,7 +44,7 @@ func (c *Client) resolve(ctx context.Context, p *plan, st *keyState) (Instance, 
 		if err := sleep(ctx, next.Sub(now)); err != nil {
 			return Instance{}, false, c.uncertain(p, a, err)
 		}
-		if info.Idempotent && d.req.Label != "" {
+		if info.Idempotent && d.req.Label != "" && a.pacer.wait(ctx) == nil {
 			if i, err := c.send(ctx, p, a, d.req); err == nil {
 				st.doubt = nil
 				return i, true, nil

@@ -175,8 +175,14 @@ func (c *Client) try(ctx context.Context, p *plan, st *keyState, o Offer) (Insta
 	req := c.request(p, st, a, o)
 	giveUp := time.Now().Add(c.cfg.Deadlines.Doubt)
 	for strike := 1; ; strike++ {
-		if err := c.open(ctx); err != nil { // before sending: afterwards a cancel would make doubt
-			return Instance{}, c.wrap(a, Event{Op: "launch", Key: p.key}, err)
+		err := a.pacer.wait(ctx) // whoever leaves before the request is sent launches nothing;
+		if err == nil {
+			err = c.open(ctx) // afterwards a cancel would make doubt
+		}
+		if err != nil {
+			e := asError(c.wrap(a, Event{Op: "launch", Key: p.key}, err), "")
+			e.NotStarted = true
+			return Instance{}, e
 		}
 		if err := c.intend(IntentLaunching, p, st, a, "", &o); err != nil {
 			return Instance{}, err
@@ -242,9 +248,10 @@ func (c *Client) request(p *plan, st *keyState, a *account, o Offer) LaunchReque
 	return r
 }
 
-// send makes the launch request, under its own deadline whatever becomes of the caller.
+// send makes the launch request, under its own deadline whatever becomes of the caller, who has waited for
+// the pacer.
 func (c *Client) send(ctx context.Context, p *plan, a *account, req LaunchRequest) (Instance, error) {
-	i, err := call(context.WithoutCancel(ctx), c, a, Event{Op: "launch", Key: p.key}, c.cfg.Deadlines.Launch,
+	i, err := paced(context.WithoutCancel(ctx), c, a, Event{Op: "launch", Key: p.key}, c.cfg.Deadlines.Launch,
 		func(ctx context.Context) (Instance, error) { return a.Launch(ctx, req) })
 	if err != nil {
 		return Instance{}, err

@@ -64,15 +64,15 @@ func (m Money) String() string {
 
 // Amount prints the number alone, with at least two and at most nine decimals, and no currency.
 func (m Money) Amount() string {
-	sign, n := "", m.Nanos
-	if n < 0 {
-		sign, n = "-", -n
+	sign, n := "", uint64(m.Nanos)
+	if m.Nanos < 0 {
+		sign, n = "-", -n // two's complement: the smallest has no positive counterpart
 	}
 	frac := strings.TrimRight(fmt.Sprintf("%09d", n%1e9), "0")
 	for len(frac) < 2 {
 		frac += "0"
 	}
-	return sign + strconv.FormatInt(n/1e9, 10) + "." + frac
+	return sign + strconv.FormatUint(n/1e9, 10) + "." + frac
 }
 
 // perHour returns m × d/1h, rounded up to a billionth; unknown stays unknown. It saturates instead of
