@@ -68,12 +68,8 @@ func nameRun(r *record, wish string, all []*record) error {
 			r.Attempt = max(r.Attempt, o.Attempt+1)
 		}
 	}
-	for taken[r.Name] {
-		r.Attempt = max(r.Attempt, 2)
-		r.Name = wish + "-" + strconv.Itoa(r.Attempt)
-		if taken[r.Name] {
-			r.Attempt++
-		}
+	for n := max(r.Attempt, 2); taken[r.Name]; n++ {
+		r.Attempt, r.Name = n, wish+"-"+strconv.Itoa(n)
 	}
 	if !validName.MatchString(r.Name) {
 		return usagef("--name %q: too long for attempt %d; choose a shorter one", wish, r.Attempt)

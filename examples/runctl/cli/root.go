@@ -30,7 +30,7 @@ func (a *app) rootCommand() *cobra.Command {
 			"is not touched.",
 		Example: "  runctl run -p local -- python train.py\n" +
 			"  runctl offers --gpu H100:8\n" +
-			"  runctl run -p aws --gpu H100:8 --lifetime 12h --out outputs -- python train.py\n" +
+			"  runctl run -p aws --gpu H100:8 --lifetime 12h -- python train.py\n" +
 			"  runctl ps",
 		Version: version(), SilenceUsage: true, SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -24,8 +24,9 @@ const runHelp = `Launch a machine, run a job on it, follow it, collect its outpu
 Ctrl-C at a terminal asks whether to cancel, detach or keep watching; a second one leaves at once and prints
 the commands that attach and end. Without a terminal SIGINT and SIGTERM cancel with the grace. SIGHUP detaches.
 
-The log and the outputs are kept in runctl-out/RUN, the record of the run in the state directory
-(RUNCTL_STATE_DIR, else XDG_STATE_HOME/runctl, else ~/.local/state/runctl).
+The log, everything that the job put into $RUNCTL_OUTPUT_DIR, and the paths of --out are kept in runctl-out/RUN;
+the record of the run in the state directory (RUNCTL_STATE_DIR, else XDG_STATE_HOME/runctl, else
+~/.local/state/runctl).
 
 Exit code: the job's own, 128+N when signal N ended it, 130 when Ctrl-C did;
   122  in doubt: something may still bill       125  runctl failed or its usage is wrong; nothing bills
