@@ -125,7 +125,7 @@ func checkGPU(g GPU) error {
 	case g.Model == "" || knownGPU(g.Model):
 		return nil
 	}
-	if n, model, ok := reversed(g.Model); ok {
+	if n, model, ok := reversed(strings.ToUpper(g.Model)); ok {
 		return invalid("gpu", "%q: write %s:%d", clip(g.Model, 40), model, n)
 	}
 	var names []string

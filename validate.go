@@ -245,7 +245,9 @@ func (c *Client) allowed(p *plan, o Offer) error {
 	if err != nil {
 		return err
 	}
-	if o, ok := checkOffer(a, o); !ok || o.Price.Hourly.Nanos < 0 {
+	// One that the caller kept or made is not trusted more than one that a cloud gave.
+	checked, ok := checkOffer(a, o)
+	if !ok || o.Price.Hourly != checked.Price.Hourly {
 		return invalid("Offer", "%q is not a whole offer of %s; take one from Offers", clip(oneLine(o.ID), 80), a.info.Name)
 	}
 	if err := checkMoney(p.spec, o); err != nil {
