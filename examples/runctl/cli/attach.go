@@ -159,8 +159,14 @@ func (a *app) wait(ctx context.Context, args []string, timeout time.Duration) er
 		own, stop = context.WithTimeout(ctx, timeout)
 		defer stop()
 	}
+	late := func() error {
+		return &exitError{exitDoubt, fmt.Errorf("%s: not ended after %s, and may bill\n%s", rec.Name, durText(timeout), followUp(rec))}
+	}
 	run, err := x.find(own, rec)
-	if err != nil {
+	switch {
+	case err != nil && own.Err() != nil && ctx.Err() == nil:
+		return late()
+	case err != nil:
 		return err
 	}
 	signals, end := a.notify()
@@ -175,7 +181,7 @@ func (a *app) wait(ctx context.Context, args []string, timeout time.Duration) er
 		return &exitError{signalExit(sig), fmt.Errorf("%s: stopped waiting; the run goes on\n%s", rec.Name, followUp(rec))}
 	case e := <-done:
 		if own.Err() != nil {
-			return &exitError{exitDoubt, fmt.Errorf("%s: still running after %s, and may bill\n%s", rec.Name, durText(timeout), followUp(rec))}
+			return late()
 		}
 		return x.settle(ctx, &watch{rec: rec, run: run, signals: signals}, e, nil)
 	}

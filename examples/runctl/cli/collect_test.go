@@ -53,3 +53,16 @@ func TestAMachineWithoutFilesIsNoFailure(t *testing.T) {
 	assert.NotContains(t, r.stderr, "cannot be read")
 	assert.Equal(t, 0, *w.record("x").Exit)
 }
+
+func TestWhatCannotBeCollectedKeepsItsMachineUntilItIsEnded(t *testing.T) {
+	w := newWorld(t, fake.ShellOnly())
+	w.cloud.Script("", fake.Script{Log: "x\n", Outputs: map[string]string{"model.json": "{}"}})
+	r := w.run("run", "-p", "fake", "--name", "x", "--out", "missing", "prog")
+	assert.Equal(t, 125, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "runctl attach x tries again, runctl terminate x ends it")
+	assert.Equal(t, "{}", w.file("work", "runctl-out", "x", "model.json"))
+	assert.Len(t, w.cloud.Billing(), 1)
+	require.Equal(t, 0, w.run("terminate", "x").code)
+	assert.Equal(t, "succeeded", w.record("x").Outcome, "the job did")
+	w.nothingLeft()
+}

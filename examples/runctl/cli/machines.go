@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func (x *session) terminated(i runctl.Instance) error {
 	all, broken := x.records()
 	for _, r := range all {
 		if r.live() && r.Ref.Provider == i.Provider && (r.Ref.ID == i.ID || r.Ref.ID == "" && r.Ref.Key == i.Mark.Key) {
-			r.end(x.now(), "terminated", "its machine was ended by hand")
+			r.end(x.now(), cmp.Or(r.Outcome, "terminated"), "its machine was ended by hand")
 			x.keep(r)
 		}
 	}
