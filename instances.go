@@ -114,23 +114,28 @@ func (c *Client) wait(ctx context.Context, a *account, i Instance, until func(In
 		if s.err != nil {
 			return false // unknown, not gone
 		}
-		var now Instance
+		now := last
 		listed, ok := s.byID[i.ID]
-		if ok {
+		switch {
+		case ok && listed.Mark.Key == i.Mark.Key:
 			now, missing = *listed, 0
-		} else {
+		case ok:
+			if missing++; missing < 2 {
+				return false
+			}
+			now.State, now.Reason = StateTerminated, "its id belongs to another machine"
+		default:
 			got, err := c.get(ctx, a, i.ID, i.Mark.Key)
 			switch {
 			case errors.Is(err, ErrNotFound):
 				if missing++; missing < 2 {
 					return false
 				}
-				now = last
 				now.State, now.Reason = StateTerminated, "the cloud no longer knows it"
 			case err != nil:
 				return false
 			default:
-				now = got
+				now, missing = got, 0
 			}
 		}
 		last = now
