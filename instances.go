@@ -267,8 +267,8 @@ func (c *Client) pause(ctx context.Context, ref Ref, op string, want State, f fu
 		return err
 	}
 	a.wires.drop(i.ID)
-	own, cancel := context.WithTimeout(ctx, c.cfg.Deadlines.Boot)
-	defer cancel()
-	_, err = c.wait(own, a, i, func(i Instance) bool { return i.State == want })
-	return err
+	return c.phase(ctx, c.cfg.Deadlines.Boot, "the machine was not "+want.String(), func(ctx context.Context) error {
+		_, err := c.wait(ctx, a, i, func(i Instance) bool { return i.State == want })
+		return err
+	})
 }

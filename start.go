@@ -32,7 +32,14 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 		return nil, err
 	}
 	if i.Road == RoadJob {
-		return c.newRun(ctx, a, i, p.job.ID)
+		r, err := c.newRun(ctx, a, i, p.job.ID)
+		if err != nil {
+			e := asError(err, ErrUnavailable)
+			e.MayBill = true
+			e.Msg = "the job was launched, but it cannot be followed now; Attach to it, or Start it again with this key"
+			return nil, e
+		}
+		return r, nil
 	}
 	r, err := c.submit(ctx, a, i, *p.job, p.digest)
 	if err != nil {
@@ -42,13 +49,15 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 }
 
 // strand gives a machine whose job could not be started its defined end: kept for the next call when it was
-// the caller who left, terminated otherwise.
+// the caller who left or closed the client, terminated otherwise.
 func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) error {
 	e := asError(err, ErrUnavailable)
 	e.Provider, e.ID, e.Key = a.info.Name, i.ID, i.Mark.Key
-	if ctx.Err() != nil {
-		e.Kind, e.MayBill = "", true
-		if e.Err == nil {
+	if closed := e.Kind == ErrClosed; closed || ctx.Err() != nil { // Close never ends a machine either
+		if e.MayBill = true; !closed {
+			e.Kind = ""
+		}
+		if e.Err == nil && !closed {
 			e.Err = context.Cause(ctx)
 		}
 		e.Msg = "stopped before the job was started; the machine stays for the next Start with this key and ends itself if none comes"
