@@ -9,12 +9,19 @@ import (
 )
 
 // signer derives the key that enters the machine with this label: any process with the owner's secret
-// makes the same one, and nothing has to be stored. nil without a secret.
+// makes the same one, and nothing has to be stored. After a change of the secret, machines that were sealed
+// with an old one are entered with its key. nil without a secret.
 func (c *Client) signer(label string) ed25519.PrivateKey {
-	if len(c.cfg.Secret) == 0 {
+	secret := c.cfg.Secret
+	for _, old := range c.cfg.OldSecrets {
+		if _, ok := ParseMark(label, old); ok {
+			secret = old
+		}
+	}
+	if len(secret) == 0 {
 		return nil
 	}
-	seed, err := hkdf.Key(sha256.New, c.cfg.Secret, nil, "runctl machine access v1 "+label, ed25519.SeedSize)
+	seed, err := hkdf.Key(sha256.New, secret, nil, "runctl machine access v1 "+label, ed25519.SeedSize)
 	if err != nil {
 		return nil // only for impossible lengths
 	}

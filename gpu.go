@@ -135,6 +135,6 @@ func checkGPU(g GPU) error {
 			names = append(names, base)
 		}
 	}
-	return invalid("gpu", "unknown model %q%s; write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1",
-		clip(oneLine(g.Model), 40), didYouMean(g.Model, names))
+	return invalid("gpu", "unknown model %q%s Write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1",
+		clip(oneLine(g.Model), 40), cmp.Or(didYouMean(g.Model, names), "."))
 }

@@ -89,7 +89,7 @@ var refused = []struct {
 	{"8xH100", func(s *RunSpec) { s.Needs.GPU = GPU{Model: "8xH100"} }, `gpu: "8xH100": write H100:8`},
 	{"8XH100", func(s *RunSpec) { s.Needs.GPU = GPU{Model: "8XH100"} }, `gpu: "8XH100": write H100:8`},
 	{"H10O", func(s *RunSpec) { s.Needs.GPU = GPU{Model: "H10O"} },
-		`gpu: unknown model "H10O". Did you mean H100?; write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1`},
+		`gpu: unknown model "H10O". Did you mean H100? Write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1`},
 	{"too many GPUs", func(s *RunSpec) { s.Needs.GPU = GPU{Model: "H100", Count: 65} }, "gpu: count 65: must be 1 to 64"},
 	{"a variable that begins with a digit", func(s *RunSpec) { s.Job.Env = map[string]string{"1A": ""} }, `Job.Env: "1A": names are letters, digits and '_', and do not begin with a digit`},
 	{"a variable with a sign", func(s *RunSpec) { s.Job.Env = map[string]string{"A=B": ""} }, `Job.Env: "A=B": names are letters, digits and '_', and do not begin with a digit`},
@@ -141,7 +141,7 @@ func TestBadRequestsAreRefusedByName(t *testing.T) {
 func TestGPUSpellings(t *testing.T) {
 	for in, want := range map[string]string{
 		"8xH100": `gpu: "8xH100": write H100:8`, "H100x8": `gpu: "H100x8": write H100:8`, "4xa100-80gb": `gpu: "4xa100-80gb": write A100-80GB:4`,
-		"H10O":   `gpu: unknown model "H10O". Did you mean H100?; write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1`,
+		"H10O":   `gpu: unknown model "H10O". Did you mean H100? Write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1`,
 		"H100:0": `gpu: "H100:0": the count after ':' must be 1 to 64, as in H100:8`, "H100:x": `gpu: "H100:x": the count after ':' must be 1 to 64, as in H100:8`,
 		"": `gpu: "": names no model; write MODEL[-MEMGB][:COUNT], as in H100:8 or A100-80GB:1`,
 	} {

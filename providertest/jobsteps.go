@@ -10,7 +10,7 @@ import (
 )
 
 // quietTime is how long the suite watches that nothing happens.
-const quietTime = 150 * time.Millisecond
+const quietTime = 300 * time.Millisecond
 
 func (c *check) patience() time.Duration {
 	if c.h.Patience > 0 {

@@ -65,8 +65,8 @@ var errorMutants = []mutant{
 	{"what the cloud says is quoted whole", "Errors/NoSecrets", func(w *wrong) {
 		w.offers = func(ctx context.Context, q runctl.OfferQuery) ([]runctl.Offer, error) {
 			all, err := w.Provider.Offers(ctx, q)
-			if err != nil && strings.Contains(err.Error(), "[key]") {
-				err = errors.New(strings.ReplaceAll(err.Error(), "[key]", w.Key))
+			if text := fmt.Sprint(err); strings.Contains(text, "[key]") || strings.Contains(text, "[redacted]") {
+				err = errors.New(strings.NewReplacer("[key]", w.Key, "[redacted]", w.Key).Replace(text))
 			}
 			return all, err
 		}

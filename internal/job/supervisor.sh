@@ -364,7 +364,11 @@ case $verb in
     rm -f "$o/r.$$"; detach sh "$0" sup "$run" $$
     now; last=$((now + 1500))
     until [ -L "$o/r.$$" ]; do now; [ "$now" -lt $last ] || bye unsure text='the supervisor did not answer'; nap; done
-    c=$(readlink "$o/r.$$"); rm -f "$o/r.$$"; bye "$c" ;;
+    c=$(readlink "$o/r.$$"); rm -f "$o/r.$$"
+    case $c in refused*) # who refused is on its way out: a status that follows must not take it for a running one
+      top "$o/"; now; last=$((now + 100)); while alive "$(readlink "$o/$n")" && now && [ "$now" -lt $last ]; do nap; done ;;
+    esac
+    bye "$c" ;;
   status) show; say end ;;
   wait) # RUN SECONDS
     number "$2"; now; last=$((now + $2 * 100))
