@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,11 +65,21 @@ func (a *app) openRun(ctx context.Context, args []string) (*session, *record, er
 // stays in doubt while its machine is not seen.
 func (x *session) find(ctx context.Context, rec *record) (*runctl.Run, error) {
 	run, err := x.client.Attach(ctx, rec.Ref)
-	if err == nil {
+	switch {
+	case err == nil && (rec.Receipt == nil || run.Instance().State.Billing()):
 		return run, x.found(ctx, rec, run)
-	}
-	if !errors.Is(err, runctl.ErrNotFound) && !errors.Is(err, runctl.ErrLost) {
+	case err != nil && !errors.Is(err, runctl.ErrNotFound) && !errors.Is(err, runctl.ErrLost):
 		return nil, err
+	}
+	x.reread(rec)
+	if rec.live() && rec.Receipt != nil { // whoever had it has not come to write down the machine's end
+		code := jobExit(*rec.Receipt)
+		rec.end(x.now(), outcome(*rec.Receipt), "its machine is gone")
+		rec.Exit = cmp.Or(rec.Exit, &code)
+		x.keep(rec)
+	}
+	if !rec.live() {
+		return nil, &exitError{x.resultOf(rec).code, fmt.Errorf("%s: ended in the meantime, %s", rec.Name, rec.Outcome)}
 	}
 	if rec.Phase == phaseDoubt {
 		return nil, &exitError{exitDoubt, fmt.Errorf("%s: still in doubt: no machine with key %s is seen at %s\n%s", rec.Name, rec.Ref.Key,

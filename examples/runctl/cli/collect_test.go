@@ -66,3 +66,17 @@ func TestWhatCannotBeCollectedKeepsItsMachineUntilItIsEnded(t *testing.T) {
 	assert.Equal(t, "succeeded", w.record("x").Outcome, "the job did")
 	w.nothingLeft()
 }
+
+func TestAttachAfterTheMachineWentWithACollectedRunKnowsTheReceipt(t *testing.T) {
+	w := newWorld(t, fake.ShellOnly(), fake.Forgetful())
+	w.cloud.Script("", fake.Script{Log: "x\n", ExitCode: 5})
+	require.Equal(t, 5, w.run("run", "-p", "fake", "--name", "x", "prog").code)
+	rec := w.record("x") // as it is when runctl is killed between the machine's end and the last word
+	rec.Phase, rec.Ended, rec.Exit, rec.Outcome = phaseRunning, nil, nil, ""
+	require.NoError(t, replaceState(filepath.Join(w.dir, "state", "runs", "x.json"), rec))
+	r := w.run("attach", "x")
+	assert.Equal(t, 5, r.code, r.stderr)
+	assert.Contains(t, r.stderr, "ended in the meantime, failed")
+	assert.Equal(t, "failed", w.record("x").Outcome)
+	assert.Equal(t, "x\n", w.run("logs", "x").stdout)
+}

@@ -105,6 +105,14 @@ func (s *state) save(r *record) error {
 	return replaceState(s.recordPath(r.Name), r)
 }
 
+// reread brings a record up to date with what another runctl has written; without a file it stays.
+func (s *state) reread(r *record) {
+	now := new(record)
+	if readState(s.recordPath(r.Name), "run", s.owner, now) == nil && now.whole() {
+		*r = *now
+	}
+}
+
 // remove forgets a run of which nothing was launched.
 func (s *state) remove(r *record) { _ = os.Remove(s.recordPath(r.Name)) }
 

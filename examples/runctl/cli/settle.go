@@ -24,6 +24,11 @@ func (x *session) settle(ctx context.Context, w *watch, e ending, cancelled os.S
 		return &exitError{exitDoubt, fmt.Errorf("%s: %w. It may still run and bill\n%s", rec.Name, e.err, followUp(rec))}
 	}
 	lost := e.err != nil && exit == nil
+	if lost && !w.mine { // whoever collects it may have ended its machine before we saw the end
+		if x.reread(rec); rec.Receipt != nil {
+			e.receipt, lost = *rec.Receipt, false
+		}
+	}
 	var res result
 	if lost {
 		res = result{code: exitLost, outcome: "lost", note: e.err.Error()}
@@ -87,6 +92,9 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 		keep = x.collect(ctx, w, res)
 	}
 	w.out.save()
+	if rec.Receipt = res.receipt; res.receipt != nil {
+		x.keep(rec) // before its machine is ended, for those who watch, and for an attach if we are killed here
+	}
 	over := rec.ByHand
 	switch {
 	case rec.ByHand:
