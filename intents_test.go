@@ -142,6 +142,19 @@ func TestALineThatIsTooLongIsNotWritten(t *testing.T) {
 	require.Empty(t, cmp.Diff(all, got))
 }
 
+// The torn line may be longer than the one that takes its place.
+func TestATornLongLineLeavesNothing(t *testing.T) {
+	good, all := goodLog(t, 2)
+	_, log, err := writeLog(t, append(bytes.Clone(good), bytes.Repeat([]byte("x"), 5000)...))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, log.Record(all[0]))
+	}
+	got, err := log.Load()
+	require.NoError(t, err)
+	require.Len(t, got, 4)
+}
+
 // Two processes have the log open, each by a handle of its own.
 func TestTwoWritersKeepTheChain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "intents.log")
