@@ -20,9 +20,12 @@ const (
 
 // Download copies a file or directory of the run's, by its path relative to the job's directory, or else to its
 // output directory, to a local directory, which is made where it is missing. "." is everything in the run's
-// output directory, $RUNCTL_OUTPUT_DIR. Only plain files and directories below that directory are
-// written, each under a temporary name first; links, devices and paths that climb out are refused. A vessel
-// whose files cannot be read is errors.ErrUnsupported.
+// output directory, $RUNCTL_OUTPUT_DIR.
+//
+// Only plain files and directories below the local directory are written, each under a temporary name first.
+// Links, devices and sparse files are left out: when everything else was written the error is a
+// [*SkippedError] that names them. A path that climbs out ends the download. A vessel whose files cannot be
+// read is errors.ErrUnsupported.
 func (r *Run) Download(ctx context.Context, from, to string) error {
 	if from == "" || !filepath.IsLocal(filepath.FromSlash(from)) || strings.ContainsAny(from, "\x00\n\r") {
 		return invalid("from", "%q: a path below the job's directory, or . for all that it put into its output directory", clip(oneLine(from), 80))
@@ -57,21 +60,46 @@ func (r *Run) Download(ctx context.Context, from, to string) error {
 	return err
 }
 
+// SkippedError says that a download is complete but for entries that are never taken: links, devices and
+// sparse files.
+type SkippedError struct {
+	Names []string // the first ten
+	Count int
+}
+
+func (e *SkippedError) add(name string) {
+	if e.Count++; len(e.Names) < 10 {
+		e.Names = append(e.Names, name)
+	}
+}
+
+// Error names them, and says what to do.
+func (e *SkippedError) Error() string {
+	names := strings.Join(e.Names, ", ")
+	if more := e.Count - len(e.Names); more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return "download: left out, since they are links, devices or sparse: " + names + "; let the job write plain files"
+}
+
 // extract writes a tar stream below root. Its input is not trusted.
 func extract(root *os.Root, r io.Reader) error {
 	tr := tar.NewReader(r)
+	var skipped SkippedError
 	seen := map[string]string{} // folded name → name, to refuse twins on file systems that fold case
 	for n := 0; ; n++ {
 		h, err := tr.Next()
 		if err == io.EOF {
-			_, err = io.Copy(io.Discard, io.LimitReader(r, 1<<20)) // the padding
+			if _, err = io.Copy(io.Discard, io.LimitReader(r, 1<<20)); err == nil && skipped.Count > 0 { // the padding
+				return &skipped
+			}
 			return err
 		}
 		if err != nil {
 			return fmt.Errorf("download: the stream is broken: %w", err)
 		}
 		name := path.Clean(h.Name)
-		shown := clip(oneLine(h.Name), 120)
+		shown := clip(oneLine(name), 120)
 		switch {
 		case n >= maxFiles:
 			return fmt.Errorf("download: more than %d files; stopped", maxFiles)
@@ -82,17 +110,15 @@ func extract(root *os.Root, r io.Reader) error {
 			return fmt.Errorf("download: %q and %q differ in case alone; refused", clip(oneLine(first), 120), shown)
 		}
 		seen[strings.ToLower(name)] = name
-		switch h.Typeflag {
-		case tar.TypeDir:
+		switch {
+		case h.Typeflag == tar.TypeDir:
 			err = mkdirs(root, name)
-		case tar.TypeReg:
-			if sparse(h) { // holes: a few bytes that fill a disk
-				err = errors.New("sparse files are not taken")
-			} else if err = mkdirs(root, path.Dir(name)); err == nil {
+		case h.Typeflag != tar.TypeReg || sparse(h): // links lead elsewhere, holes fill a disk from a few bytes
+			skipped.add(shown)
+		default:
+			if err = mkdirs(root, path.Dir(name)); err == nil {
 				err = writeFile(root, name, tr, os.FileMode(h.Mode)&0o111)
 			}
-		default:
-			err = errors.New("only plain files and directories are taken")
 		}
 		if err != nil {
 			return fmt.Errorf("download: %q: %w", shown, err)

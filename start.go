@@ -75,7 +75,7 @@ func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) 
 }
 
 // Run is Start, Wait, collecting the job's outputs into spec.Collect where that is set, and Terminate. The
-// error is nil only for a receipt with exit code 0 and after the machine was shown ended. When the context
+// error is nil only for a receipt with exit code 0, with all outputs collected, and after the machine was shown ended. When the context
 // ends first, the job goes on; the same key finds it again.
 func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
 	r, err := c.Start(ctx, s)
@@ -88,7 +88,10 @@ func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
 	}
 	if s.Collect != "" && (err == nil || kindOf(err) == "") {
 		for _, out := range s.Job.Outputs {
-			if down := r.Download(ctx, out, s.Collect); down != nil {
+			down := r.Download(ctx, out, s.Collect)
+			if skipped := (*SkippedError)(nil); errors.As(down, &skipped) { // another try would leave it out too
+				err = errors.Join(err, down)
+			} else if down != nil {
 				return receipt, errors.Join(err, fmt.Errorf("the machine is kept for another try: %w", down))
 			}
 		}

@@ -127,7 +127,10 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 func (x *session) collect(ctx context.Context, w *watch, res *result) (keep bool) {
 	for _, out := range append([]string{"."}, w.rec.Outputs...) {
 		err := w.run.Download(ctx, out, w.rec.OutDir)
+		skipped := (*runctl.SkippedError)(nil)
 		switch {
+		case errors.As(err, &skipped): // another try would leave them out too
+			x.say.warnf("%s: %v", w.rec.Name, skipped)
 		case err == nil, out == "." && errors.Is(err, errors.ErrUnsupported):
 		case out == "." && !x.bills(ctx, w.rec): // nobody asked for it by name, and nobody can have it any more
 			x.say.warnf("%s: its output directory went with its machine: %v", w.rec.Name, err)
