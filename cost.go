@@ -42,6 +42,20 @@ func ceiling(s LaunchSpec) Money {
 	return m
 }
 
+// bid is what a market with bids may charge an hour at most: the hourly ceiling, or the total one spread over the
+// lifetime, whichever is lower.
+func bid(s LaunchSpec) Money {
+	m := ceiling(s)
+	if !s.MaxCost.Known() || s.Lifetime <= 0 {
+		return m
+	}
+	spread := Money{Nanos: int64(float64(s.MaxCost.Nanos) / (float64(s.Lifetime) / float64(time.Hour))), Currency: s.MaxCost.Currency}
+	if c, err := spread.Cmp(m); err == nil && c < 0 || !m.Known() {
+		return spread
+	}
+	return m
+}
+
 // checkMoney bounds what an offer may cost. An offer that is known to be free needs no ceiling.
 func checkMoney(s LaunchSpec, o Offer) error {
 	if o.Price.Free() {

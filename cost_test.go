@@ -221,3 +221,18 @@ func TestACancelBeforeTheRequestLaunchesNothing(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+func TestTheBidIsTheLowestCeiling(t *testing.T) {
+	for _, k := range []struct {
+		spec LaunchSpec
+		want Money
+	}{
+		{LaunchSpec{}, Money{}},
+		{LaunchSpec{MaxHourly: USD(3), Needs: OfferQuery{MaxHourly: USD(2)}}, USD(2)},
+		{LaunchSpec{MaxCost: USD(10), Lifetime: 4 * time.Hour}, USD(2.5)},
+		{LaunchSpec{MaxCost: USD(10), Lifetime: 4 * time.Hour, MaxHourly: USD(2)}, USD(2)},
+		{LaunchSpec{MaxCost: USD(10), Lifetime: 20 * time.Hour, MaxHourly: USD(2)}, USD(0.5)},
+	} {
+		require.Equal(t, k.want, bid(k.spec), "%+v", k.spec)
+	}
+}

@@ -235,7 +235,7 @@ func (c *Client) request(p *plan, st *keyState, a *account, o Offer) LaunchReque
 		Offer: o, Lifetime: p.spec.Lifetime, Keep: p.spec.Keep, Image: p.spec.Image, Disk: p.spec.Disk,
 		AuthorizedKey: c.authorizedKey(label),
 	}
-	r.MaxHourly = ceiling(p.spec)
+	r.MaxHourly = bid(p.spec)
 	for _, opt := range p.spec.Options {
 		if opt.ForProvider() == a.info.Kind {
 			r.Options = append(r.Options, opt)
