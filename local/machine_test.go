@@ -120,13 +120,13 @@ func TestAnInheritedPipeHoldsNobodyUp(t *testing.T) {
 	m := enter(t)
 	for name, heir := range map[string]string{"silent": "sleep 600", "flooding": "yes"} {
 		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
+			var out, pid bytes.Buffer // apart, since the heir may write before its pid is told
 			begun := time.Now()
-			code, err := m.Exec(t.Context(), []string{"sh", "-c", `setsid ` + heir + ` & echo $!; exit 3`}, nil, &out, &out)
+			code, err := m.Exec(t.Context(), []string{"sh", "-c", `setsid ` + heir + ` & echo $! >&2; exit 3`}, nil, &out, &pid)
 			require.NoError(t, err)
 			assert.Equal(t, 3, code)
 			assert.Less(t, time.Since(begun), 10*time.Second)
-			endProcess(pidOn(t, &out))
+			endProcess(pidOn(t, &pid))
 		})
 	}
 }
