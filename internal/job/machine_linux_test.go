@@ -30,8 +30,11 @@ func TestTheReceiptHasItsPlaceOnAFullDisk(t *testing.T) {
 
 func TestAStatusThatTheKernelHidesIsNoSuccess(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
+		if hasNoProc(m) {
+			return // nothing can be hidden there
+		}
 		setpriv, err := exec.LookPath("setpriv")
-		if err != nil || os.Getuid() != 0 || hasNoProc(m) {
+		if err != nil || os.Getuid() != 0 {
 			t.Skip("needs setpriv and root")
 		}
 		job := Spec{Run: "r", Digest: "d", Argv: []string{setpriv, "--reuid=65534", "sh", "-c", "exit 9"}, Shared: true}
