@@ -339,6 +339,27 @@ func TestAnotherMachineUnderTheSameID(t *testing.T) {
 	})
 }
 
+// One odd listing proves nothing: a machine that has its own mark again in the next one was never gone.
+func TestOneListingWithAnothersMarkIsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, w, all := newCrowd(t, 1)
+		other := plainMark
+		other.Owner = "tester"
+		label := other.Label(c.cfg.Secret)
+		w.mangle = func(nth int, all []Instance) ([]Instance, error) {
+			if nth == 1 {
+				all[0].Label = label
+			}
+			return all, nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		i, err := c.wait(ctx, c.providers[0], all[0], func(i Instance) bool { return i.State == StateStopped })
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, StateRunning, i.State)
+	})
+}
+
 func TestChangesWakeAtOnceButNotPerChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, w, all := newCrowd(t, 1)

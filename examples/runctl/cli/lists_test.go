@@ -248,10 +248,10 @@ func TestConcurrentFirstUsesAgreeOnOneOwner(t *testing.T) {
 }
 
 func TestStateDirectoryComesFromTheEnvironment(t *testing.T) {
-	a := &app{dir: "/work"}
+	a := &app{dir: "/home"}
 	for want, env := range map[string]map[string]string{
 		"/s":                         {"RUNCTL_STATE_DIR": "/s", "XDG_STATE_HOME": "/x", "HOME": "/h"},
-		"/work/s":                    {"RUNCTL_STATE_DIR": "s"},
+		"/home/s":                    {"RUNCTL_STATE_DIR": "s"},
 		"/x/runctl":                  {"XDG_STATE_HOME": "/x", "HOME": "/h"},
 		"/h/.local/state/runctl":     {"XDG_STATE_HOME": "relative", "HOME": "/h"},
 		"/other/.local/state/runctl": {"HOME": "/other"},
