@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -12,8 +12,19 @@ import (
 	"strings"
 )
 
-//go:embed supervisor.sh
-var script string
+//go:embed sh/*.sh
+var scriptParts embed.FS
+
+// script is the supervisor, whole: the parts in the order of their names, one idea each.
+var script = func() string {
+	var b strings.Builder
+	parts, _ := scriptParts.ReadDir("sh")
+	for _, part := range parts {
+		text, _ := scriptParts.ReadFile("sh/" + part.Name())
+		b.Write(text)
+	}
+	return b.String()
+}()
 
 // scriptID names the installed script by its content, so that versions live side by side and a running
 // supervisor is never changed under its feet.

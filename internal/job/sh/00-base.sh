@@ -1,0 +1,22 @@
+# The supervisor of one machine, protocol 1: protocol.go says what each verb takes and answers.
+# POSIX sh and base tools only; tried under dash, bash and busybox ash. Below $root:
+#   own/RUN/   what must survive, each a symlink, made once and atomically with its content, needing no disk block:
+#              d digest · 1 2 3.. supervisor generations · j job · h hello · z zombie mode · w code by wait
+#              · x why exec failed · c.GRACE cancels · e cause of the drain · f finished · r.PID replies to start
+#   run/RUN/   ctl/{spec,in,go,exit.slot,exit} (0700) · out · job/{work,outputs,checkpoints}
+#   lock.N     who has the machine: the highest N without free.N whose run goes on; nothing is ever removed
+# A process is boot:pid:start, so that a reused pid is never taken for the old one.
+# Times are hundredths of a second of uptime; wall-clock seconds are text in the receipt and decide nothing.
+mask=${RUNCTL_UMASK:-$(umask)} root=${RUNCTL_ROOT:-$HOME/.runctl} proc=${RUNCTL_PROC:-/proc}
+umask 077
+naps=0 mem= gate= held= keeper= nl='
+'
+say() { printf 'RUNCTL1 %s\n' "$*"; }
+bye() { say "$@"; say end; exit 0; }
+number() { case $1 in '' | *[!0-9]* | ????????????????*) bye refused code=64 text='not a number' ;; esac; }
+paths() { run=$1 o=$root/own/$1 d=$root/run/$1 mem=; ctl=$d/ctl; }
+nap() { # short at first, for whoever waits for something that takes milliseconds
+  naps=$((naps + 1))
+  if [ $naps -lt 20 ]; then sleep 0.02; elif [ $naps -lt 120 ]; then sleep 0.1; else sleep 0.4; fi 2>/dev/null || sleep 1
+}
+

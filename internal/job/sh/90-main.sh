@@ -1,0 +1,15 @@
+# --- main ---
+verb=$1; [ $# -eq 0 ] || shift
+case $verb in
+  sup | stage) paths "$1"; shift; $verb "$@"; exit ;;
+esac
+RUNCTL_UMASK=$mask; export RUNCTL_UMASK
+printf '\n'
+case $verb in
+  list) ;;
+  start | status | wait | log | cancel | get) # of one run
+    case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
+    paths "$1" ;;
+  *) bye refused code=64 text='no such verb' ;;
+esac
+"v_$verb" "$@"
