@@ -20,8 +20,14 @@ type Job struct {
 	// DiscardOutputs allows a machine that ends itself to take uncollected outputs with it.
 	DiscardOutputs bool
 
+	// Code is brought to the machine before the job starts; Dir is then inside a fresh copy of it. nil: none.
+	Code Code `json:"-"`
+
 	Grace time.Duration // from TERM to KILL; 0: 30 s
 	Limit time.Duration // the longest the run may take; 0: the machine's lifetime
+	// Lease ends the run, with its grace, when nobody who follows or waits has renewed it for so long: at least
+	// a minute. 0: none, and silence never touches the run.
+	Lease time.Duration
 	// Shared lets the run share its machine with others; a machine has one run at a time otherwise.
 	Shared  bool
 	Attempt int    // counts from 1; 0: 1

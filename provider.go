@@ -104,6 +104,9 @@ type Connector interface {
 // Access is how a machine is entered.
 type Access struct {
 	Signer crypto.Signer // derived from the owner's secret and the label; nil without Config.Secret
+	// HostKey is the fingerprint, "SHA256:…", that the machine was known by before; one that shows another must be
+	// refused before anything is sent to it. Empty: never met.
+	HostKey string
 }
 
 // Machine runs commands. It is as small as it can be, so that SSH, a local process and a cloud's own
