@@ -27,7 +27,7 @@ func TestValidateRefusesWhatAShellCannotCarry(t *testing.T) {
 			func(s *Spec) { s.Env = map[string]string{"RUNCTL_MARK": ""} }, func(s *Spec) { s.Env = map[string]string{"sp_exec": ""} },
 			func(s *Spec) { s.Env = map[string]string{"A": "\x00"} }, func(s *Spec) { s.Env = map[string]string{"a.b": ""} }},
 		"Grace": {func(s *Spec) { s.Grace = -1 }, func(s *Spec) { s.Grace = maxDuration + 1 }},
-		"Limit": {func(s *Spec) { s.Limit = -1 }}, "Attempt": {func(s *Spec) { s.Attempt = -1 }},
+		"Limit": {func(s *Spec) { s.Limit = -1 }}, "Lease": {func(s *Spec) { s.Lease = -1 }}, "Attempt": {func(s *Spec) { s.Attempt = -1 }},
 		"Resume": {func(s *Spec) { s.Resume = "x" }}, "CheckpointDir": {func(s *Spec) { s.CheckpointDir = "c" }}, "OutputDir": {func(s *Spec) { s.OutputDir = "/o\x7f" }},
 	} {
 		for i, change := range breaks {
@@ -44,7 +44,7 @@ func TestValidateRefusesWhatAShellCannotCarry(t *testing.T) {
 
 func TestASpecReadsBackAsItWas(t *testing.T) {
 	want := Spec{Run: "r", Digest: "d", Argv: []string{"a", "", "it's", "''", "\\'", "$x `y` \n}\nsp_exec"}, Dir: "/d'ir", Env: map[string]string{"A": "1\n}\n", "B": "'", "C": ""},
-		Grace: 1500 * time.Millisecond, Limit: time.Hour, Shared: true, Attempt: 2, Resume: "/re sume", CheckpointDir: "/c", OutputDir: "/o"}
+		Grace: 1500 * time.Millisecond, Limit: time.Hour, Lease: time.Minute, Shared: true, Attempt: 2, Resume: "/re sume", CheckpointDir: "/c", OutputDir: "/o"}
 	got, err := parseSpec(formatSpec(want))
 	require.NoError(t, err)
 	assert.Empty(t, cmp.Diff(want, got))
@@ -98,7 +98,7 @@ func TestAReceiptReadsBackOrIsRefused(t *testing.T) {
 
 func TestHalfAReplyIsNoReply(t *testing.T) {
 	r := someReceipt()
-	whole := "noise\n" + formatStatus(Status{Run: "r", Phase: PhaseDone, Evidence: "a=b c", Up: 1230 * time.Millisecond, LogBytes: 7, Receipt: &r}) +
+	whole := "noise\n" + formatStatus(Status{Run: "r", Phase: PhaseDone, Evidence: "a=b c", Up: 1230 * time.Millisecond, Lease: time.Minute, LogBytes: 7, Receipt: &r}) +
 		formatStatus(Status{Run: "s", Phase: PhaseRunning, LogBytes: -1}) + formatLine(kindEnd)
 	read := func(b string) ([]Status, error) {
 		lines, err := parseReply([]byte(b))
@@ -109,7 +109,7 @@ func TestHalfAReplyIsNoReply(t *testing.T) {
 	}
 	got, err := read(whole)
 	require.NoError(t, err)
-	assert.Empty(t, cmp.Diff([]Status{{Run: "r", Phase: PhaseDone, Evidence: "a=b c", Up: 1230 * time.Millisecond, LogBytes: 7, Receipt: &r},
+	assert.Empty(t, cmp.Diff([]Status{{Run: "r", Phase: PhaseDone, Evidence: "a=b c", Up: 1230 * time.Millisecond, Lease: time.Minute, LogBytes: 7, Receipt: &r},
 		{Run: "s", Phase: PhaseRunning, LogBytes: -1}}, got))
 	for i := range len(whole) - 1 {
 		_, err := read(whole[:i])

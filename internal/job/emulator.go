@@ -22,6 +22,9 @@ type Emulator struct {
 	order   []*emuRun         // by start
 	claims  map[string]string // digest by run id, of those refused too
 	died    time.Time         // zero: alive
+	guard   *guarded          // nil: not armed
+	ending  string            // why the machine ends; empty: it does not, as far as anybody asked
+	ended   time.Time         // since when
 	changed chan struct{}     // made when somebody asks; nil: nobody waits
 }
 
@@ -77,7 +80,7 @@ func (e *Emulator) LastEnd() (t time.Time, running int, ok bool) {
 	return t, running, ok
 }
 
-// NextChange returns when the next running run will end by its script, its limit or its cancel; false
+// NextChange returns when the next running run will end by its script, its limit, its lease, its cancel or the machine's lifetime; false
 // when none will unless somebody acts.
 func (e *Emulator) NextChange() (t time.Time, ok bool) {
 	e.mu.Lock()

@@ -63,8 +63,14 @@ var verbs = map[string]struct {
 	"list":    {0, (*verbCall).list},
 	"log":     {3, (*verbCall).log},
 	"cancel":  {2, (*verbCall).cancel},
+	"renew":   {3, (*verbCall).renew},
+	"guard":   {4, (*verbCall).guard},
+	"hello":   {0, (*verbCall).greet},
 	"get":     {2, (*verbCall).get},
 }
+
+// ofMachine are the verbs whose first argument is no run.
+var ofMachine = map[string]bool{"install": true, "list": true, "guard": true, "hello": true}
 
 func (c *verbCall) answer(verb string) error {
 	v, ok := verbs[verb]
@@ -73,7 +79,7 @@ func (c *verbCall) answer(verb string) error {
 		return c.refuse("no such verb: " + verb)
 	case len(c.args) != v.args:
 		return c.refuse(fmt.Sprintf("%s takes %d arguments", verb, v.args))
-	case verb != "install" && verb != "list" && !validRun(c.args[0]):
+	case !ofMachine[verb] && !validRun(c.args[0]):
 		return c.refuse("not a run id")
 	}
 	return v.run(c)

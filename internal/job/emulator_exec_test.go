@@ -76,7 +76,7 @@ func TestSpecArrivesWholeOrNotAtAll(t *testing.T) {
 	var got []Spec
 	e := NewEmulator(func(s Spec) Script { got = append(got, s); return Script{Hold: true} })
 	want := Spec{Run: "r", Digest: "d", Argv: []string{"a b", "it's"}, Dir: "x/y", Env: map[string]string{"K": "v\n'"}, Grace: time.Minute,
-		Limit: time.Hour, Shared: true, Attempt: 3, Resume: "/r", CheckpointDir: "/c", OutputDir: "/o"}
+		Limit: time.Hour, Lease: time.Minute, Shared: true, Attempt: 3, Resume: "/r", CheckpointDir: "/c", OutputDir: "/o"}
 	text := string(formatSpec(want))
 	for name, args := range map[string][]string{
 		"cut":         {text[:len(text)-1], "r", "d", fmt.Sprint(len(text))},
@@ -99,7 +99,7 @@ func TestSpecArrivesWholeOrNotAtAll(t *testing.T) {
 func TestRequestWithoutSenseIsRefused(t *testing.T) {
 	e := emulated(nil)
 	startAll(t, e, emuSpec("r"))
-	for _, verb := range [][]string{{"renew", "r"}, {"status"}, {"status", "R!"}, {"status", "r", "r"}, {"wait", "r", "soon"},
+	for _, verb := range [][]string{{"renew", "r"}, {"renew", "r", "x", "1"}, {"guard", "0", "0", "0", "-"}, {"guard", "1", "0", "0", "A b"}, {"hello", "r"}, {"status"}, {"status", "R!"}, {"status", "r", "r"}, {"wait", "r", "soon"},
 		{"log", "r", "-1", "once"}, {"log", "r", "0", "for ever"}, {"cancel", "r", "-5"}, {"cancel", "r", "999999999999999"}} {
 		var refused *Refused
 		require.ErrorAs(t, raw(t, e, "", verb...)[0].err(), &refused, verb)

@@ -12,6 +12,8 @@ type emuRun struct {
 	script  Script
 	log     emuLog
 	started time.Time
+	leased  time.Time // when the lease ends; zero: it has none
+	guard   *guarded  // the machine's; nil: not armed
 
 	cancelled time.Time     // the cancel that came before any end had begun; zero: none
 	grace     time.Duration // its own
@@ -75,12 +77,22 @@ func (r *emuRun) own() (ending, bool) {
 // stop returns when TERM comes, when KILL follows if it must, and why; an empty cause: neither comes. The
 // first reason stands, and the earliest KILL.
 func (r *emuRun) stop() (term, kill time.Time, cause string) {
-	if r.spec.Limit > 0 {
-		term, cause = r.started.Add(r.spec.Limit), "lifetime"
-		kill = term.Add(r.spec.Grace)
+	first := func(at time.Time, grace time.Duration, why string) {
+		if cause == "" || at.Before(term) {
+			term, kill, cause = at, at.Add(grace), why
+		}
 	}
-	if c := r.cancelled; !c.IsZero() {
-		term, kill, cause = c, c.Add(r.grace), "cancel"
+	if !r.cancelled.IsZero() {
+		first(r.cancelled, r.grace, "cancel")
+	}
+	if r.spec.Limit > 0 {
+		first(r.started.Add(r.spec.Limit), r.spec.Grace, "lifetime")
+	}
+	if !r.leased.IsZero() {
+		first(r.leased, r.spec.Grace, "lease")
+	}
+	if r.guard != nil {
+		first(r.guard.over(), min(r.spec.Grace, r.guard.Grace), "lifetime")
 	}
 	if !r.hurried.IsZero() {
 		kill = r.hurried

@@ -32,7 +32,10 @@ func (e *Emulator) start(s Spec) (already bool, err error) {
 	if s.Grace == 0 {
 		s.Grace = defaultGrace
 	}
-	r := &emuRun{spec: s, script: script, log: newEmuLog(script.Log, script.Duration), started: time.Now()}
+	r := &emuRun{spec: s, script: script, log: newEmuLog(script.Log, script.Duration), started: time.Now(), guard: e.guard}
+	if s.Lease > 0 {
+		r.leased = r.started.Add(s.Lease)
+	}
 	e.runs[s.Run] = r
 	e.order = append(e.order, r)
 	e.change()
@@ -48,10 +51,16 @@ func (e *Emulator) admit(s Spec) (already bool, err error) {
 		return false, &Used{Run: s.Run}
 	}
 	e.claims[s.Run] = s.Digest
-	if already = e.runs[s.Run] != nil; already || s.Shared {
-		return already, nil
+	if already = e.runs[s.Run] != nil; already {
+		return true, nil
 	}
 	now := time.Now()
+	if _, cause := e.machineEnd(now); cause != "" {
+		return false, &Refused{Code: RefusedBusy, Reason: "the machine is ending"}
+	}
+	if s.Shared {
+		return false, nil
+	}
 	for _, r := range e.order {
 		if !r.spec.Shared && e.running(r, now) {
 			return false, &Refused{Code: RefusedBusy, Reason: "run " + r.spec.Run + " has the machine"}
@@ -108,7 +117,7 @@ func (e *Emulator) Statuses() []Status {
 
 // status is what there is to know of a run at the instant. e.mu is held.
 func (e *Emulator) status(r *emuRun, now time.Time) Status {
-	s := Status{Run: r.spec.Run, Up: now.Sub(e.born), LogBytes: int64(len(r.output(now)))}
+	s := Status{Run: r.spec.Run, Up: now.Sub(e.born), Lease: r.spec.Lease, LogBytes: int64(len(r.output(now)))}
 	end, ended := r.ended(now)
 	switch {
 	case ended:

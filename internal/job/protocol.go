@@ -23,6 +23,9 @@ import (
 //	list                                        (status [receipt])..., runs that never started left out
 //	log      RUN OFFSET follow|once             (data, bytes)... log
 //	cancel   RUN GRACE|spec                     cancelled; GRACE in milliseconds, spec: the spec's own
+//	renew    RUN SEEN LENGTH                    renewed until=CENTISECONDS; SEEN in centiseconds of uptime, LENGTH in milliseconds
+//	guard    LIFETIME KEEP GRACE USER|-         armed; times in milliseconds
+//	hello                                       hello
 //	get      RUN PATH                           tar, then a raw tar stream to the end of stdout
 //
 // Every reply line starts with "RUNCTL1 ", a kind and key=value fields split by single spaces; text= is
@@ -31,10 +34,11 @@ import (
 // is 0 whenever a whole reply was given, also a refusal; get: tar's own code.
 //
 // Instead of its reply any verb may give: refused code=N text=..., used run=RUN (start), norun run=RUN (log,
-// cancel, get), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel: it may take effect yet), or
+// cancel, renew, get), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel, renew, guard: it may take effect yet), or
 // absent without an end (STUB: the script is not installed; exit code 213).
 //
-//	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES text=EVIDENCE
+//	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES lease=MILLISECONDS text=EVIDENCE
+//	hello up=CENTISECONDS boot=ID guard=0|1 left=CENTISECONDS ending=CAUSE steps=NAME,NAME...
 //	receipt v=1 run=... (see Receipt.Marshal), directly after its status, exactly when phase=done
 //	data from=OFFSET n=BYTES; then BYTES raw bytes, then "\nRUNCTL1 .\n"
 //	tick (log, so that a cut line is noticed)
@@ -60,6 +64,9 @@ const (
 	kindTick      = "tick"
 	kindLog       = "log"
 	kindCancelled = "cancelled"
+	kindRenewed   = "renewed"
+	kindArmed     = "armed"
+	kindHello     = "hello"
 	kindTar       = "tar"
 	kindRefused   = "refused"
 	kindUsed      = "used"

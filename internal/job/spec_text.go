@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,7 @@ func formatSpec(s Spec) []byte {
 	var b strings.Builder
 	for _, f := range [...][2]string{{"run", s.Run}, {"digest", s.Digest}, {"dir", s.Dir},
 		{"grace", strconv.FormatInt(ceilMilli(grace), 10)}, {"limit", strconv.FormatInt(ceilMilli(s.Limit), 10)},
+		{"lease", strconv.FormatInt(ceilMilli(s.Lease), 10)},
 		{"shared", shared}, {"attempt", strconv.Itoa(attempt)}, {"resume", s.Resume},
 		{"ckpt", s.CheckpointDir}, {"outputs", s.OutputDir}} {
 		fmt.Fprintf(&b, "sp_%s=%s\n", f[0], quote(f[1]))
@@ -68,11 +70,12 @@ func parseSpec(text []byte) (Spec, error) {
 		OutputDir: f["outputs"], Shared: f["shared"] == "1", Env: map[string]string{}}
 	grace, err1 := strconv.ParseInt(f["grace"], 10, 64)
 	limit, err2 := strconv.ParseInt(f["limit"], 10, 64)
-	attempt, err3 := strconv.Atoi(f["attempt"])
-	if err1 != nil || err2 != nil || err3 != nil || max(grace, limit) > maxDuration.Milliseconds() {
+	lease, err3 := strconv.ParseInt(f["lease"], 10, 64)
+	attempt, err4 := strconv.Atoi(f["attempt"])
+	if errors.Join(err1, err2, err3, err4) != nil || max(grace, limit, lease) > maxDuration.Milliseconds() {
 		return Spec{}, bad
 	}
-	s.Grace, s.Limit, s.Attempt = time.Duration(grace)*time.Millisecond, time.Duration(limit)*time.Millisecond, attempt
+	s.Grace, s.Limit, s.Lease, s.Attempt = time.Duration(grace)*time.Millisecond, time.Duration(limit)*time.Millisecond, time.Duration(lease)*time.Millisecond, attempt
 	left, ok := strings.CutPrefix(left, specEnv)
 	for ok && strings.HasPrefix(left, "export ") {
 		var name, value string

@@ -19,7 +19,8 @@ func (l reply) number(key string) (int64, bool) {
 // formatStatus makes the lines of one status, the receipt's included.
 func formatStatus(s Status) string {
 	out := formatLine(kindStatus, "run="+s.Run, "phase="+string(s.Phase),
-		fmt.Sprint("up=", s.Up.Milliseconds()/10), fmt.Sprint("log=", s.LogBytes), "text="+clip(s.Evidence))
+		fmt.Sprint("up=", s.Up.Milliseconds()/10), fmt.Sprint("log=", s.LogBytes),
+		fmt.Sprint("lease=", ceilMilli(s.Lease)), "text="+clip(s.Evidence))
 	if s.Receipt != nil {
 		out += sentinel + kindReceipt + " " + string(s.Receipt.Marshal())
 	}
@@ -35,9 +36,10 @@ func parseStatuses(lines []reply) ([]Status, error) {
 		case kindStatus:
 			up, ok1 := l.number("up")
 			size, ok2 := l.number("log")
+			lease, ok3 := l.number("lease")
 			s := Status{Run: l.Fields["run"], Phase: Phase(l.Fields["phase"]), Evidence: clip(l.Fields["text"]),
-				Up: time.Duration(up) * 10 * time.Millisecond, LogBytes: size}
-			if !ok1 || !ok2 || !validRun(s.Run) || !phases[s.Phase] || up > 1<<40 {
+				Up: time.Duration(up) * centi, LogBytes: size, Lease: time.Duration(lease) * time.Millisecond}
+			if !ok1 || !ok2 || !ok3 || !validRun(s.Run) || !phases[s.Phase] || up < 0 || up > maxCentis || lease < 0 || lease > maxDuration.Milliseconds() {
 				return nil, errDamaged
 			}
 			all = append(all, s)

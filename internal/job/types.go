@@ -27,6 +27,7 @@ type Spec struct {
 	Env     map[string]string
 	Grace   time.Duration // from TERM to KILL; 0: 30 s
 	Limit   time.Duration // hard lifetime of the run by the machine's uptime; 0: none
+	Lease   time.Duration // ends the run, with its grace, when nobody has renewed it for so long (see Renew); 0: none
 	Shared  bool          // run beside others; a machine takes one unshared run at a time
 	Attempt int           // counts from 1; 0: 1
 	Resume  string        // RUNCTL_RESUME, absolute; empty: not set
@@ -54,6 +55,7 @@ type Status struct {
 	Evidence string        // what was seen, for a person
 	Up       time.Duration // the machine's uptime at the look; comparable with itself only
 	LogBytes int64         // bytes of log so far; -1: the log is gone
+	Lease    time.Duration // what the run asked for; 0: none
 	Receipt  *Receipt      // set exactly in PhaseDone
 }
 
@@ -62,7 +64,7 @@ type Status struct {
 type Receipt struct {
 	Run        string
 	Source     string // "supervisor"
-	Cause      string // exit, signal, cancel, lifetime, notfound (code 127), notexec (code 126)
+	Cause      string // exit, signal, cancel, lifetime, lease, preempted, notfound (code 127), notexec (code 126)
 	Signal     string // without SIG, such as KILL; "?": a code that a signal may have made, or that nobody could read (255)
 	Checkpoint string // what RUNCTL_CHECKPOINT_DIR/latest named; empty: nothing, or nothing valid
 	Code       int    // 0–255; 128+N when signal N ended the job

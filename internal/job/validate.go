@@ -25,7 +25,7 @@ var refusedEnv = map[string]bool{"_": true, "PPID": true, "UID": true, "EUID": t
 const (
 	maxSpec      = 1 << 20                   // bytes of the whole spec on the wire
 	maxArg       = 128<<10 - 1               // of one argument or variable: Linux's MAX_ARG_STRLEN
-	maxDuration  = 10 * 365 * 24 * time.Hour // of a grace or limit
+	maxDuration  = 10 * 365 * 24 * time.Hour // of a grace, limit, lease or lifetime
 	defaultGrace = 30 * time.Second
 )
 
@@ -70,6 +70,9 @@ func (s Spec) Validate() error {
 	}
 	if s.Limit < 0 || s.Limit > maxDuration {
 		return &FieldError{"Limit", "must be between 0 and ten years"}
+	}
+	if s.Lease < 0 || s.Lease > maxDuration {
+		return &FieldError{"Lease", "must be between 0 and ten years"}
 	}
 	if s.Attempt < 0 || s.Attempt > 1<<30 {
 		return &FieldError{"Attempt", "must count from 1"}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,7 +31,8 @@ var verbJobs = map[string]struct {
 }
 
 func verbSpec(run, digest string, shared bool) string {
-	return string(formatSpec(Spec{Run: run, Digest: digest, Argv: []string{"sh", "-c", verbJobs[run].shell}, Shared: shared}))
+	return string(formatSpec(Spec{Run: run, Digest: digest, Argv: []string{"sh", "-c", verbJobs[run].shell}, Shared: shared,
+		Lease: map[string]time.Duration{"holder": 10 * time.Minute}[run]}))
 }
 
 func startVerb(run, digest string, shared bool, want string) conversation {
@@ -40,21 +42,21 @@ func startVerb(run, digest string, shared bool, want string) conversation {
 
 const (
 	sevenReceipt = `receipt v=1 run=seven code=7 sig= cause=exit t0=\d+ t1=\d+ out=8 stragglers=0 ckpt=s1 end=self sum=\d+ \.`
-	running      = `status run=holder phase=running up=\d+ log=0 text=.+`
+	running      = `status run=holder phase=running up=\d+ log=0 lease=600000 text=.+`
 )
 
 // verbTable is spoken from top to bottom.
 var verbTable = []conversation{
 	{verb: []string{"list"}, want: ``},
-	{verb: []string{"status", "seven"}, want: `status run=seven phase=none up=\d+ log=-1 text=.+`},
-	{verb: []string{"wait", "seven", "5"}, want: `status run=seven phase=none up=\d+ log=-1 text=.+`},
+	{verb: []string{"status", "seven"}, want: `status run=seven phase=none up=\d+ log=-1 lease=0 text=.+`},
+	{verb: []string{"wait", "seven", "5"}, want: `status run=seven phase=none up=\d+ log=-1 lease=0 text=.+`},
 	{verb: []string{"log", "seven", "0", "follow"}, want: `norun.*`},
 	{verb: []string{"cancel", "seven", "spec"}, want: `norun.*`},
 	{verb: []string{"get", "seven", "m"}, want: `norun.*`},
 	{verb: []string{"start", "seven", "d", "9999"}, stdin: verbSpec("seven", "d", false), want: `refused code=65 text=.+`},
 	startVerb("seven", "d", false, `started already=0`),
-	{verb: []string{"wait", "seven", "30"}, want: `status run=seven phase=done up=\d+ log=8 text=.+\n` + sevenReceipt},
-	{verb: []string{"status", "seven"}, want: `status run=seven phase=done up=\d+ log=8 text=.+\n` + sevenReceipt},
+	{verb: []string{"wait", "seven", "30"}, want: `status run=seven phase=done up=\d+ log=8 lease=0 text=.+\n` + sevenReceipt},
+	{verb: []string{"status", "seven"}, want: `status run=seven phase=done up=\d+ log=8 lease=0 text=.+\n` + sevenReceipt},
 	startVerb("seven", "d", false, `started already=1`),
 	startVerb("seven", "e", false, `used run=seven`),
 	{verb: []string{"log", "seven", "0", "follow"}, want: `data from=0 n=8\n\.\nlog next=8 live=0`, raw: "\none\ntwo\n\nRUNCTL1 .\n"},
@@ -65,14 +67,22 @@ var verbTable = []conversation{
 	{verb: []string{"get", "seven", "nothing"}, want: `refused code=76 text=.+`},
 	startVerb("holder", "d", false, `started already=0`),
 	startVerb("other", "d", false, `refused code=75 text=.+`),
-	{verb: []string{"status", "other"}, want: `status run=other phase=none up=\d+ log=-1 text=.+`},
+	{verb: []string{"status", "other"}, want: `status run=other phase=none up=\d+ log=-1 lease=0 text=.+`},
 	startVerb("other", "d", true, `started already=0`),
-	{verb: []string{"wait", "other", "30"}, want: `status run=other phase=done up=\d+ log=0 text=.+\nreceipt v=1 run=other code=0 .*`},
+	{verb: []string{"wait", "other", "30"}, want: `status run=other phase=done up=\d+ log=0 lease=0 text=.+\nreceipt v=1 run=other code=0 .*`},
 	{verb: []string{"status", "holder"}, want: running},
 	{verb: []string{"wait", "holder", "0"}, want: running},
 	{verb: []string{"log", "holder", "0", "once"}, want: `log next=0 live=1`},
 	{verb: []string{"list"}, want: running + `\nstatus run=other phase=done .*\nreceipt .*\nstatus run=seven phase=done .*\n` + sevenReceipt},
+	{verb: []string{"renew", "nobody", "0", "1"}, want: `norun.*`},
+	{verb: []string{"renew", "seven", "0", "1"}, want: `refused code=77 text=.+`},
+	{verb: []string{"renew", "holder", "0", "1"}, want: `renewed until=\d+`},
+	{verb: []string{"renew", "holder", "0", "600000"}, want: `renewed until=\d+`},
+	{verb: []string{"renew", "holder", "0", "600001"}, want: `refused code=77 text=.+`},
+	{verb: []string{"renew", "holder", "99999999999", "1"}, want: `refused code=77 text=.+`},
+	{verb: []string{"status", "holder"}, want: running},
 	{verb: []string{"cancel", "holder", "spec"}, want: `cancelled`},
+	{verb: []string{"renew", "holder", "0", "1"}, want: `refused code=77 text=.+`},
 	{verb: []string{"wait", "holder", "30"}, want: `status run=holder phase=done .*\nreceipt v=1 run=holder code=143 sig=TERM cause=cancel .* out=0 stragglers=0 ckpt= end=term .*`},
 	{verb: []string{"renew", "holder"}, want: `refused code=64 text=.+`},
 	{verb: []string{"status", "../x"}, want: `refused code=64 text=.+`},

@@ -40,8 +40,9 @@ settle() { # a verdict that has the receipt written where only the held status i
 }
 size() { set -- $(ls -lnd "$d/out" 2>/dev/null); size=${5:--1}; }
 show() { # the status; no receipt line unless done
-  settle; size; now
-  say status run="$run" phase=$phase up="$now" log="$size" text="$ev"
+  settle; size; leased; lease=0
+  [ $n = 0 ] || lease=$(readlink "$o/l.$n")
+  now; say status run="$run" phase=$phase up="$now" log="$size" lease="${lease:-0}" text="$ev"
   [ $phase != 'done' ] || say receipt "$line"
 }
 

@@ -29,6 +29,7 @@ fresh() {
   now; sp_t0=$now sp_w0=$(date +%s)
   { while IFS= read -r row && [ "$row" != 'sp_env() {' ]; do printf '%s\n' "$row"; done <"$ctl/in"
     echo "sp_t0=$sp_t0 sp_w0=$sp_w0 sp_rid=$sp_rid"; } >"$ctl/spec" || refuse 74 'cannot write the spec'
+  [ "$sp_lease" = 0 ] || ln -s "$sp_lease" "$o/l.$((sp_t0 + (sp_lease + 9) / 10))" || refuse 74 'cannot write the lease'
   rm -f "$ctl/go"; mkfifo "$ctl/go" || refuse 69 'cannot make a fifo'
   probe
   ( # The keeper forks the job, then sleeps: it never waits, so the dead job stays a zombie that holds its status and

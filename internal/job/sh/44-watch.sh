@@ -18,6 +18,7 @@ watch() { # until the job's process group is empty
   cause= kill_at= end=self grace=$((sp_grace / 10)) limit=$(((sp_limit + 9) / 10))
   pid=${job#*:}; pid=${pid%%:*}
   if [ -p "$ctl/go" ] && command exec 4<>"$ctl/go"; then gate=1; echo go >&4; fi
+  leased; until=$n
   now; c=$(readlink "$o/e") && drain "$c" $grace
   while :; do
     now
@@ -26,10 +27,12 @@ watch() { # until the job's process group is empty
       group "$job" || break
       kill_at=${kill_at:-$((now + grace))} # the leader has returned: what it left behind gets the grace
     fi
+    top "$o/l."; [ $n -le "$until" ] || { until=$n; prune $n; }
     if asked; then
       [ -n "$cause" ] || drain cancel $g
       [ $kill_at -le $((now + g)) ] || kill_at=$((now + g))
     elif [ -z "$cause" ] && [ $limit -gt 0 ] && [ $((now - sp_t0)) -ge $limit ]; then drain lifetime $grace
+    elif [ -z "$cause" ] && [ "$until" -gt 0 ] && [ "$now" -ge "$until" ]; then drain lease $grace
     fi
     if [ -n "$kill_at" ] && [ "$now" -ge $kill_at ]; then
       end=kill; signal KILL
@@ -41,16 +44,16 @@ watch() { # until the job's process group is empty
 sweep() { # whoever left the group carries the secret mark in its environment
   stragglers=0 termed=
   [ ${#sp_rid} -eq 32 ] && [ -r "$proc/self/environ" ] || return 0 # an empty mark would match everybody
-  now; until=$((now + 200)); [ -z "$cause" ] || until=$kill_at
+  now; last=$((now + 200)); [ -z "$cause" ] || last=$kill_at
   while p=$(echo "RUNCTL_MARK=$sp_rid" | grep -zlFf - "$proc"/[0-9]*/environ 2>/dev/null); [ -n "$p" ]; do
     set -- $p; now
     [ $stragglers -ge $# ] || stragglers=$#
     for f; do
       f=${f#"$proc/"}; f=${f%/environ}
-      if [ "$now" -ge $until ]; then kill -s KILL "$f"; elif [ -z "$termed" ]; then kill -s TERM "$f"; fi
+      if [ "$now" -ge $last ]; then kill -s KILL "$f"; elif [ -z "$termed" ]; then kill -s TERM "$f"; fi
     done 2>/dev/null
     termed=1
-    [ "$now" -lt $((until + 1000)) ] || break
+    [ "$now" -lt $((last + 1000)) ] || break
     nap
   done
 }

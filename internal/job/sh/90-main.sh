@@ -7,7 +7,7 @@ RUNCTL_UMASK=$mask; export RUNCTL_UMASK
 printf '\n'
 case $verb in
   list) ;;
-  start | status | wait | log | cancel | get) # of one run
+  start | status | wait | log | cancel | renew | get) # of one run
     case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
     paths "$1" ;;
   *) bye refused code=64 text='no such verb' ;;
