@@ -28,12 +28,13 @@ func (c *Client) signer(label string) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed)
 }
 
-// access is how the client enters a machine.
-func (c *Client) access(label string) Access {
-	if k := c.signer(label); k != nil {
-		return Access{Signer: k}
+// access is how the client enters a machine: with its key, and only if it shows the host key that it is known by.
+func (c *Client) access(a *account, i Instance) Access {
+	acc := Access{HostKey: a.pins.of(i.ID).key}
+	if k := c.signer(i.Label); k != nil {
+		acc.Signer = k
 	}
-	return Access{}
+	return acc
 }
 
 // authorizedKey is the public half in OpenSSH's one-line format, "" without a secret.

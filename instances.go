@@ -205,6 +205,7 @@ func (c *Client) terminate(ctx context.Context, a *account, i Instance) error {
 		return e
 	}
 	a.wires.drop(i.ID)
+	a.pins.forget(i.ID)
 	if err := c.record(Intent{Event: IntentEnded, Provider: a.info.Name, Key: i.Mark.Key, Digest: i.Mark.Digest, ID: i.ID}); err != nil {
 		c.log.Warn("the intent log was not written", "id", i.ID, "error", err)
 	}

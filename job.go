@@ -15,6 +15,8 @@ type Job struct {
 	Image   string            // container image, on the job road
 	Env     map[string]string // visible to whoever can read the cloud's records
 	Secrets map[string]Secret // environment variables that must not be seen
+	// SecretsOnFirstUse allows Secrets to be sent to a machine whose host key nobody vouches for: see TrustFirstUse.
+	SecretsOnFirstUse bool `json:"-"`
 	// Outputs are the files and directories, relative to Dir, that must outlive the machine.
 	Outputs []string
 	// DiscardOutputs allows a machine that ends itself to take uncollected outputs with it.

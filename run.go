@@ -21,10 +21,13 @@ type Run struct {
 	inst Instance // as last seen
 }
 
-// Ref returns the reference to the run, to be stored. It has no secret.
+// Ref returns the reference to the run, to be stored. It has no secret. Once the machine was met it has the host
+// key, which every later connection must show.
 func (r *Run) Ref() Ref {
 	ref := r.Instance().Ref()
 	ref.Run = r.run
+	p := r.a.pins.of(ref.ID)
+	ref.HostKey, ref.FirstUse = p.key, p.key != "" && p.trust <= TrustFirstUse
 	return ref
 }
 
@@ -109,8 +112,11 @@ func (r *Run) await(ctx context.Context) (Receipt, error) {
 			continue
 		}
 		over, gone := r.unreachable(ctx, err)
-		if over {
+		switch {
+		case over:
 			return gone.receipt, gone.err
+		case kindOf(err) == ErrHostKey: // its address may have gone to another machine; else a person must look
+			return Receipt{}, err
 		}
 		if wait := sleep(ctx, delay(r.run, n)); wait != nil {
 			return Receipt{}, r.fail("wait", wait)
@@ -217,7 +223,7 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 				return
 			}
 			cut = r.wrapped("logs", cut)
-			if over, _ := r.unreachable(ctx, cut); over && n > 2 {
+			if over, _ := r.unreachable(ctx, cut); over && n > 2 || k == ErrHostKey {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", cut))
 				return
 			}

@@ -81,6 +81,7 @@ type account struct {
 	poller poller
 	gather gather
 	wires  wires
+	pins   pins
 }
 
 // New checks the configuration and returns a client. It does no I/O. The order of the providers breaks

@@ -113,6 +113,9 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.pinned(a, i, on); err != nil {
+		return nil, err
+	}
 	refuse := func(msg string) error {
 		return &Error{Provider: a.info.Name, Op: "submit", ID: i.ID, Key: i.Mark.Key, Kind: ErrConflict, Msg: msg}
 	}
@@ -138,11 +141,14 @@ func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, dige
 	if err != nil {
 		return nil, err
 	}
+	if err := c.mayHaveSecrets(a, i, j); err != nil {
+		return nil, err
+	}
 	p := &shellProcess{c: c, a: a, inst: i, run: j.ID}
 	err = c.phase(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", func(ctx context.Context) error {
 		for n := 1; ; n++ {
 			err := p.start(ctx, j, digest)
-			if k := kindOf(err); err == nil || k == ErrInvalid || k == ErrConflict || k == ErrClosed {
+			if err == nil || settles(err) {
 				return err // repeating a start finds the first, so only the others are worth it
 			}
 			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
@@ -155,6 +161,12 @@ func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, dige
 	}
 	c.trace(Event{Name: EventStarted, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key, Run: j.ID})
 	return &Run{c: c, a: a, inst: i, run: j.ID, proc: p}, nil
+}
+
+// settles reports whether handing the same over again cannot change the machine's answer.
+func settles(err error) bool {
+	k := kindOf(err)
+	return k == ErrInvalid || k == ErrConflict || k == ErrClosed || k == ErrHostKey
 }
 
 // reach waits until a machine runs and commands can be run on it.
@@ -172,7 +184,7 @@ func (c *Client) reach(ctx context.Context, a *account, i Instance) (Instance, e
 	err := c.phase(ctx, c.cfg.Deadlines.Connect, "the machine is up but cannot be reached", func(ctx context.Context) error {
 		for n := 1; ; n++ {
 			_, err := c.machine(ctx, a, i)
-			if err == nil || errors.Is(err, errors.ErrUnsupported) || kindOf(err) == ErrClosed {
+			if err == nil || errors.Is(err, errors.ErrUnsupported) || kindOf(err) == ErrClosed || kindOf(err) == ErrHostKey {
 				return err
 			}
 			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
@@ -207,6 +219,9 @@ func (c *Client) phase(ctx context.Context, limit time.Duration, what string, f 
 func (c *Client) Attach(ctx context.Context, ref Ref) (*Run, error) {
 	a, i, err := c.find(ctx, ref)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.pinned(a, i, ref); err != nil {
 		return nil, err
 	}
 	if ref.Run == "" {

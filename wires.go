@@ -40,7 +40,15 @@ func (c *Client) machine(ctx context.Context, a *account, i Instance) (Machine, 
 		return w.machine, nil
 	}
 	m, err := call(ctx, c, a, Event{Op: "connect", ID: i.ID, Key: i.Mark.Key}, c.cfg.Deadlines.Call,
-		func(ctx context.Context) (Machine, error) { return con.Connect(ctx, i, c.access(i.Label)) })
+		func(ctx context.Context) (Machine, error) {
+			m, err := con.Connect(ctx, i, c.access(a, i))
+			if err == nil {
+				if err = c.met(a, i, m); err != nil {
+					_ = m.Close()
+				}
+			}
+			return m, err
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ type Cloud struct {
 	byOffer map[string]int // index by id
 	phys    Physics
 	copies  bool // a clone carries the label
+	hosted  bool // machines show host keys
+	trust   runctl.HostTrust
 	born    time.Time
 
 	mu       sync.Mutex // never held while blocking

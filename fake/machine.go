@@ -28,6 +28,7 @@ type machine struct {
 	kept    bool          // it ended itself and its disk is there
 	gone    time.Time     // Get has forgotten it from here on; zero: it remembers
 	erased  bool          // a stranger deleted it, record and all
+	posers  int           // how many impostors there were: each has a host key of his own
 	changed chan struct{} // of watch; nil: nobody waits
 }
 

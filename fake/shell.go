@@ -12,19 +12,27 @@ import (
 )
 
 // Connect opens a way to run the supervisor's verbs on the machine: any that is running, and for reading
-// one that ended itself and keeps its disk, or a vessel whose offer does. Access is not checked.
+// one that ended itself and keeps its disk, or a vessel whose offer does. Of Access only the host key is checked,
+// where there are [HostKeys].
 func (c *Cloud) Connect(ctx context.Context, i runctl.Instance, a runctl.Access) (runctl.Machine, error) {
+	s := &shell{c: c, id: i.ID}
+	var machine runctl.Machine = s
 	err := c.call(ctx, OpConnect, i.ID, func(now time.Time) error {
 		m, err := c.find(i.ID, now)
 		if err == nil {
 			_, err = c.supervisor(m, now)
+		}
+		if err == nil && c.hosted {
+			h := &hosted{shell: s}
+			h.key, h.trust, err = c.shake(m, a)
+			machine = h
 		}
 		return err
 	}, c.alias(i.ID)...)
 	if err != nil {
 		return nil, err
 	}
-	return &shell{c: c, id: i.ID}, nil
+	return machine, nil
 }
 
 // shell is a connection to a machine.
