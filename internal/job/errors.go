@@ -11,8 +11,8 @@ var ErrNoRun = errors.New("job: no such run on this machine")
 // The codes of [Refused].
 const (
 	RefusedRequest  = 64 // the verb or its arguments make no sense to the supervisor
-	RefusedSpec     = 65 // the spec arrived cut or damaged
-	RefusedDir      = 66 // the absolute working directory does not exist
+	RefusedSpec     = 65 // the spec arrived cut or damaged, or the code on the machine does not verify
+	RefusedDir      = 66 // the working directory does not exist, or no code of the spec's digest: send it again
 	RefusedMachine  = 69 // the machine lacks something the supervisor needs
 	RefusedNoSpace  = 74 // no room for the receipt
 	RefusedBusy     = 75 // another run has the machine, or it is ending

@@ -31,7 +31,7 @@ func formatSpec(s Spec) []byte {
 		shared = "1"
 	}
 	var b strings.Builder
-	for _, f := range [...][2]string{{"run", s.Run}, {"digest", s.Digest}, {"dir", s.Dir},
+	for _, f := range [...][2]string{{"run", s.Run}, {"digest", s.Digest}, {"dir", s.Dir}, {"code", s.Code},
 		{"grace", strconv.FormatInt(ceilMilli(grace), 10)}, {"limit", strconv.FormatInt(ceilMilli(s.Limit), 10)},
 		{"lease", strconv.FormatInt(ceilMilli(s.Lease), 10)},
 		{"shared", shared}, {"attempt", strconv.Itoa(attempt)}, {"resume", s.Resume},
@@ -66,7 +66,7 @@ func parseSpec(text []byte) (Spec, error) {
 		}
 		left = left[1:]
 	}
-	s := Spec{Run: f["run"], Digest: f["digest"], Dir: f["dir"], Resume: f["resume"], CheckpointDir: f["ckpt"],
+	s := Spec{Run: f["run"], Digest: f["digest"], Dir: f["dir"], Code: f["code"], Resume: f["resume"], CheckpointDir: f["ckpt"],
 		OutputDir: f["outputs"], Shared: f["shared"] == "1", Env: map[string]string{}}
 	grace, err1 := strconv.ParseInt(f["grace"], 10, 64)
 	limit, err2 := strconv.ParseInt(f["limit"], 10, 64)

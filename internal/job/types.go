@@ -21,6 +21,9 @@ type Spec struct {
 	// Dir is the working directory: absolute (used in place, must exist), or relative inside the run's own
 	// work directory (created); empty is the work directory itself.
 	Dir string
+	// Code is the digest of a tree that the machine has, see [PutCode]: the run's work directory is a fresh copy of
+	// it, verified before the job begins, and Dir is relative and must exist in it. Empty: none.
+	Code string
 	// Env is added to the job's environment. Names are shell names; those that a shell keeps for itself,
 	// RUNCTL_* and sp_* are refused. It travels on stdin and rests only in a 0600 file that is unlinked
 	// before the job's first instruction.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"runctl/internal/manifest"
 )
 
 var (
@@ -47,6 +49,13 @@ func (s Spec) Validate() error {
 	}
 	if s.Dir != "" && !path.IsAbs(s.Dir) && !inside(s.Dir) {
 		return &FieldError{"Dir", "leads out of the run's work directory"}
+	}
+	switch {
+	case s.Code == "":
+	case !manifest.IsDigest(s.Code):
+		return &FieldError{"Code", "must be a tree's digest, 64 hexadecimal digits"}
+	case path.IsAbs(s.Dir):
+		return &FieldError{"Dir", "must be relative when code is sent: it lies inside a copy of the code"}
 	}
 	for _, d := range []struct{ field, value string }{{"Dir", s.Dir}, {"Resume", s.Resume},
 		{"CheckpointDir", s.CheckpointDir}, {"OutputDir", s.OutputDir}} {
