@@ -49,11 +49,17 @@ rm -f "$t"; printf '\nRUNCTL1 refused code=74 text=the supervisor could not be w
 // execute runs one verb with out as its stdout, installing the script first where it is missing. The error is the
 // transport's, or an exit code without a reply; what the reply says is the caller's matter.
 func execute(ctx context.Context, m Machine, stdin []byte, out io.Writer, verb ...string) error {
+	return executeWith(ctx, m, func() (io.Reader, io.Writer) { return bytes.NewReader(stdin), out }, verb...)
+}
+
+// executeWith is execute with streams that are made anew for each attempt.
+func executeWith(ctx context.Context, m Machine, streams func() (io.Reader, io.Writer), verb ...string) error {
 	for attempt := 0; ; attempt++ {
 		var errs tailBuffer
+		stdin, out := streams()
 		seen := &absence{w: out}
 		argv := append([]string{"sh", "-c", stub, protocolTag}, verb...)
-		code, err := m.Exec(ctx, argv, bytes.NewReader(stdin), seen, &errs)
+		code, err := m.Exec(ctx, argv, stdin, seen, &errs)
 		switch {
 		case err != nil:
 			return fmt.Errorf("job: %s: %w", verb[0], err)
@@ -90,9 +96,14 @@ func ask(ctx context.Context, m Machine, stdin []byte, verb ...string) ([]reply,
 	if err := execute(ctx, m, stdin, &out, verb...); err != nil {
 		return nil, err
 	}
-	lines, err := parseReply(out.Bytes())
+	return out.reply(verb[0])
+}
+
+// reply reads a whole reply; a refusal comes back as its error.
+func (l *limitedBuffer) reply(verb string) ([]reply, error) {
+	lines, err := parseReply(l.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, verb[0])
+		return nil, fmt.Errorf("%w (%s)", err, verb)
 	}
 	for _, l := range lines {
 		if err := l.err(); err != nil {

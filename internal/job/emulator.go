@@ -22,6 +22,7 @@ type Emulator struct {
 	order   []*emuRun         // by start
 	claims  map[string]string // digest by run id, of those refused too
 	died    time.Time         // zero: alive
+	code    emuCode           // the trees it has
 	guard   *guarded          // nil: not armed
 	ending  string            // why the machine ends; empty: it does not, as far as anybody asked
 	ended   time.Time         // since when

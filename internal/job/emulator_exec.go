@@ -67,17 +67,23 @@ var verbs = map[string]struct {
 	"guard":   {4, (*verbCall).guard},
 	"hello":   {0, (*verbCall).greet},
 	"get":     {2, (*verbCall).get},
+
+	"codeask":  {1, (*verbCall).codeask},
+	"codetree": {1, (*verbCall).codetree},
+	"codepart": {1, (*verbCall).codepart},
+	"codeput":  {3, (*verbCall).codeput}, // and sources
 }
 
 // ofMachine are the verbs whose first argument is no run.
-var ofMachine = map[string]bool{"install": true, "list": true, "guard": true, "hello": true}
+var ofMachine = map[string]bool{"install": true, "list": true, "guard": true, "hello": true,
+	"codeask": true, "codetree": true, "codepart": true, "codeput": true}
 
 func (c *verbCall) answer(verb string) error {
 	v, ok := verbs[verb]
 	switch {
 	case !ok:
 		return c.refuse("no such verb: " + verb)
-	case len(c.args) != v.args:
+	case len(c.args) != v.args && (verb != "codeput" || len(c.args) < v.args):
 		return c.refuse(fmt.Sprintf("%s takes %d arguments", verb, v.args))
 	case !ofMachine[verb] && !validRun(c.args[0]):
 		return c.refuse("not a run id")

@@ -58,15 +58,12 @@ func (e *Emulator) admit(s Spec) (already bool, err error) {
 	if _, cause := e.machineEnd(now); cause != "" {
 		return false, &Refused{Code: RefusedBusy, Reason: "the machine is ending"}
 	}
-	if s.Shared {
-		return false, nil
-	}
 	for _, r := range e.order {
-		if !r.spec.Shared && e.running(r, now) {
+		if !s.Shared && !r.spec.Shared && e.running(r, now) {
 			return false, &Refused{Code: RefusedBusy, Reason: "run " + r.spec.Run + " has the machine"}
 		}
 	}
-	return false, nil
+	return false, e.checkCode(s)
 }
 
 // Cancel asks the run to end, as the verb does: TERM now, KILL when the grace is over; a negative grace is

@@ -27,6 +27,10 @@ import (
 //	guard    LIFETIME KEEP GRACE USER|-         armed; times in milliseconds
 //	hello                                       hello
 //	get      RUN PATH                           tar, then a raw tar stream to the end of stdout
+//	codeask  DIGEST                  a newline  ping, before stdin is read; code, and without the tree (tree)... (part)...
+//	codetree DIGEST                             raw, then a manifest to the end of stdout
+//	codepart ID                                 raw, then lines KIND SHA256 "  ./" PATH to the end of stdout
+//	codeput  DIGEST ID FORMAT SRC... a tar      code have=1; see PutCode
 //
 // Every reply line starts with "RUNCTL1 ", a kind and key=value fields split by single spaces; text= is
 // always last and takes the rest of the line. Lines without the sentinel are start-up noise and mean
@@ -40,6 +44,7 @@ import (
 //	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES lease=MILLISECONDS text=EVIDENCE
 //	hello up=CENTISECONDS boot=ID guard=0|1 left=CENTISECONDS ending=CAUSE steps=NAME,NAME...
 //	receipt v=1 run=... (see Receipt.Marshal), directly after its status, exactly when phase=done
+//	code have=0|1 formats=NAME,NAME...; tree digest=DIGEST; part id=ID
 //	data from=OFFSET n=BYTES; then BYTES raw bytes, then "\nRUNCTL1 .\n"
 //	tick (log, so that a cut line is noticed)
 //	log next=OFFSET live=0|1; live=0: the run had ended before the last look at the log's length
@@ -68,6 +73,11 @@ const (
 	kindArmed     = "armed"
 	kindHello     = "hello"
 	kindTar       = "tar"
+	kindRaw       = "raw"
+	kindPing      = "ping"
+	kindCode      = "code"
+	kindTree      = "tree"
+	kindPart      = "part"
 	kindRefused   = "refused"
 	kindUsed      = "used"
 	kindNoRun     = "norun"

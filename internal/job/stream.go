@@ -94,7 +94,7 @@ func (s *stream) line(l reply) error {
 		return err
 	}
 	switch {
-	case l.Kind == kindTar && s.tar != nil:
+	case (l.Kind == kindTar || l.Kind == kindRaw) && s.tar != nil:
 		s.raw = true
 		return s.pass(s.tar, s.buf)
 	case l.Kind == kindData && s.log != nil:

@@ -13,6 +13,7 @@ import (
 
 var (
 	runID   = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+	partID  = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
 	digest  = regexp.MustCompile(`^[A-Za-z0-9:._-]{1,128}$`)
 	envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )

@@ -96,7 +96,17 @@ var verbTable = []conversation{
 func runVerbs(t *testing.T, m Machine) {
 	t.Helper()
 	require.Error(t, Get(t.Context(), m, "seven", "m", nil)) // installs the script
-	for i, c := range verbTable {
+	speak(t, m, verbTable)
+	speak(t, m, codeTable)
+	var tar bytes.Buffer
+	require.NoError(t, Get(t.Context(), m, "seven", "m", &tar))
+	assert.Equal(t, []string{"./m/", "./m/f"}, tarNames(t, &tar))
+}
+
+// speak holds one table.
+func speak(t *testing.T, m Machine, table []conversation) {
+	t.Helper()
+	for i, c := range table {
 		var out bytes.Buffer
 		code, err := m.Exec(t.Context(), append([]string{"sh", "-c", stub, protocolTag}, c.verb...), strings.NewReader(c.stdin), &out, nil)
 		require.NoError(t, err, "%d %q", i, c.verb)
@@ -111,9 +121,6 @@ func runVerbs(t *testing.T, m Machine) {
 		assert.Regexp(t, regexp.MustCompile(`^`+want+`$`), strings.Join(lines, "\n"), "%d %q", i, c.verb)
 		assert.Contains(t, out.String(), c.raw)
 	}
-	var tar bytes.Buffer
-	require.NoError(t, Get(t.Context(), m, "seven", "m", &tar))
-	assert.Equal(t, []string{"./m/", "./m/f"}, tarNames(t, &tar))
 }
 
 func TestTheScriptSpeaksTheTable(t *testing.T) {

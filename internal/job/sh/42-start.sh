@@ -19,11 +19,13 @@ fresh() {
   (. "$ctl/in" && [ "$sp_run d:$sp_digest" = "$run $(readlink "$o/d")" ]) 2>/dev/null || refuse 65 'the spec arrived damaged'
   . "$ctl/in"; places
   case $sp_dir in /*) [ -d "$dir" ] || refuse 66 "no directory $dir" ;; esac
-  mkdir -p "$dir" "$ckpt" "$outputs" || refuse 74 "cannot make the job's directories"
+  [ -n "$sp_code" ] || mkdir -p "$dir" || refuse 74 "cannot make the job's directories"
+  mkdir -p "$ckpt" "$outputs" || refuse 74 "cannot make the job's directories"
   if [ "$sp_shared" != 1 ]; then
     lock; case $? in 1) refuse 75 "run $h has the machine" ;; 2) refuse 74 'cannot write the lock' ;; esac
   fi
   save "$ctl/exit.slot" "$(printf '%4095s' .)" && true >>"$d/out" || refuse 74 'no room for the receipt'
+  [ -z "$sp_code" ] || code_place
   sp_rid=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   [ ${#sp_rid} -eq 32 ] || refuse 69 'no random bytes'
   now; sp_t0=$now sp_w0=$(date +%s)

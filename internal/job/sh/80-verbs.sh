@@ -14,7 +14,7 @@ v_start() { # RUN DIGEST BYTES
   [ "$(readlink "$o/d")" = "d:$2" ] || { rm -f "$in"; [ ! -L "$o/d" ] || bye used run="$run"; bye refused code=74 text='cannot claim the run'; }
   rm -f "$o/r.$$"; detach sh "$0" sup "$run" $$
   now; last=$((now + 1500))
-  until [ -L "$o/r.$$" ]; do now; [ "$now" -lt $last ] || bye unsure text='the supervisor did not answer'; nap; done
+  until [ -L "$o/r.$$" ]; do now; [ "$now" -lt $last ] || copying || bye unsure text='the supervisor did not answer'; nap; done
   c=$(readlink "$o/r.$$"); rm -f "$o/r.$$"
   case $c in refused*) # who refused is on its way out: a status that follows must not take it for a running one
     top "$o/"; now; last=$((now + 100)); while alive "$(readlink "$o/$n")" && now && [ "$now" -lt $last ]; do nap; done ;;

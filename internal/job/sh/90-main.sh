@@ -6,7 +6,7 @@ esac
 RUNCTL_UMASK=$mask; export RUNCTL_UMASK
 printf '\n'
 case $verb in
-  list) ;;
+  list | codeask | codetree | codepart | codeput) ;;
   start | status | wait | log | cancel | renew | get) # of one run
     case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
     paths "$1" ;;
