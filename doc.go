@@ -85,6 +85,15 @@
 // makes a second launch. [Run.Wait] goes on until there is a receipt, or the cloud's own word that the machine
 // has ended, which without a receipt is [ErrLost]; or until its context ends.
 //
+// Silence never ends a run, unless it asked for [Job].Lease: then it ends when nobody has waited for it or followed its
+// log for so long.
+//
+// # Host keys
+//
+// A machine that is reached over a network is believed by its host key, which [Run.Ref] carries once it is known. One
+// that shows another key is sent nothing: [ErrHostKey]. [Run.HostTrust] says why a key is believed. Secrets do not go to
+// a machine whose key nobody vouches for, unless [Job].SecretsOnFirstUse allows it.
+//
 // # Logs
 //
 // A run's log is bytes at offsets. [Run.Logs] begins at any offset, reconnects by itself when it follows, and

@@ -27,13 +27,27 @@ type Job struct {
 
 	Grace time.Duration // from TERM to KILL; 0: 30 s
 	Limit time.Duration // the longest the run may take; 0: the machine's lifetime
-	// Lease ends the run, with its grace, when nobody who follows or waits has renewed it for so long: at least
-	// a minute. 0: none, and silence never touches the run.
-	Lease time.Duration
+	// Lease ends the run, with its grace, when nobody has waited for it or followed its log for so long: between a
+	// minute and the machine's lifetime. A look at it renews nothing. 0: none, and silence never touches the run.
+	// The job road has no leases.
+	Lease time.Duration `json:",omitzero"`
 	// Shared lets the run share its machine with others; a machine has one run at a time otherwise.
 	Shared  bool
 	Attempt int    // counts from 1; 0: 1
 	Resume  string // the checkpoint directory of an earlier run, as the machine sees it; empty: none
+}
+
+// needsShell names what the job asks for that only a supervisor of ours can do; empty: nothing.
+func (j *Job) needsShell() string {
+	switch {
+	case j.Code != nil:
+		return "Job.Code"
+	case j.Lease > 0:
+		return "Job.Lease"
+	case j.Shared:
+		return "Job.Shared"
+	}
+	return ""
 }
 
 // RunSpec asks for a machine and a job on it.

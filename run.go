@@ -118,10 +118,18 @@ func (r *Run) await(ctx context.Context) (Receipt, error) {
 		case kindOf(err) == ErrHostKey: // its address may have gone to another machine; else a person must look
 			return Receipt{}, err
 		}
-		if wait := sleep(ctx, delay(r.run, n)); wait != nil {
+		if wait := sleep(ctx, r.pause(n)); wait != nil {
 			return Receipt{}, r.fail("wait", wait)
 		}
 	}
+}
+
+// pause is how long to stay away after the nth failure in a row: never so long that a lease would suffer.
+func (r *Run) pause(n int) time.Duration {
+	if p, ok := r.proc.(*shellProcess); ok {
+		return p.lease.within(delay(r.run, n))
+	}
+	return delay(r.run, n)
 }
 
 type ending struct {
@@ -227,7 +235,7 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", cut))
 				return
 			}
-			if err := sleep(ctx, delay(r.run, n)); err != nil {
+			if err := sleep(ctx, r.pause(n)); err != nil {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", err))
 				return
 			}

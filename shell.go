@@ -19,6 +19,8 @@ type shellProcess struct {
 	a    *account
 	inst Instance
 	run  string
+
+	lease lease
 }
 
 // waitSlice bounds one blocking wait on a machine, so that a connection that died silently is noticed.
@@ -59,7 +61,7 @@ func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error 
 // block.
 func (p *shellProcess) within(ctx context.Context, blocks time.Duration, f func(context.Context, job.Machine) error) error {
 	return p.on(ctx, func(m job.Machine) error {
-		own, cancel := context.WithTimeout(ctx, blocks+p.c.cfg.Deadlines.Call)
+		own, cancel := context.WithTimeout(ctx, blocks+p.lease.within(p.c.cfg.Deadlines.Call))
 		defer cancel()
 		return f(own, m)
 	})
@@ -92,7 +94,7 @@ func (p *shellProcess) start(ctx context.Context, j Job, digest string) error {
 // standard input only.
 func (p *shellProcess) spec(j Job, digest string) (job.Spec, error) {
 	s := job.Spec{Run: j.ID, Digest: digest, Argv: j.Args, Dir: filepath.ToSlash(j.Dir), Env: maps.Clone(j.Env), Grace: j.Grace,
-		Limit: p.remaining(), Shared: j.Shared, Attempt: max(j.Attempt, 1), Resume: j.Resume}
+		Limit: p.remaining(), Lease: j.Lease, Shared: j.Shared, Attempt: max(j.Attempt, 1), Resume: j.Resume}
 	if s.Grace == 0 {
 		s.Grace = defaultGrace
 	}
@@ -125,13 +127,23 @@ func (p *shellProcess) remaining() time.Duration {
 }
 
 func (p *shellProcess) Status(ctx context.Context) (Status, error) {
+	s, _, err := p.inspect(ctx)
+	return s, err
+}
+
+func (p *shellProcess) inspect(ctx context.Context) (Status, job.Status, error) {
 	return p.look(ctx, 0, func(ctx context.Context, m job.Machine) (job.Status, error) { return job.Inspect(ctx, m, p.run) })
 }
 
+// Wait blocks on the machine, a slice at a time. What it saw at the end of a slice renews the run's lease for the next.
 func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
-	for {
-		s, err := p.look(ctx, waitSlice, func(ctx context.Context, m job.Machine) (job.Status, error) {
-			return job.Wait(ctx, m, p.run, waitSlice)
+	for first := true; ; first = false {
+		slice := p.lease.within(waitSlice)
+		if first && !p.lease.none() {
+			slice = 0 // a look, to renew it at once
+		}
+		s, seen, err := p.look(ctx, slice, func(ctx context.Context, m job.Machine) (job.Status, error) {
+			return job.Wait(ctx, m, p.run, slice)
 		})
 		if err != nil || s.Receipt != nil || s.Live == Dead {
 			return s, err
@@ -139,6 +151,7 @@ func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
 		if err := context.Cause(ctx); err != nil {
 			return s, err
 		}
+		p.renew(ctx, seen)
 		if s.Live != Alive { // nothing holds the call back: do not spin
 			if err := sleep(ctx, time.Second); err != nil {
 				return s, err
@@ -147,28 +160,29 @@ func (p *shellProcess) Wait(ctx context.Context) (Status, error) {
 	}
 }
 
-func (p *shellProcess) look(ctx context.Context, blocks time.Duration, f func(context.Context, job.Machine) (job.Status, error)) (Status, error) {
+func (p *shellProcess) look(ctx context.Context, blocks time.Duration, f func(context.Context, job.Machine) (job.Status, error)) (Status, job.Status, error) {
 	var js job.Status
 	err := p.within(ctx, blocks, func(ctx context.Context, m job.Machine) (err error) { js, err = f(ctx, m); return err })
 	if err != nil {
-		return Status{Evidence: err.Error(), At: time.Now(), LogBytes: -1}, err
+		return Status{Evidence: err.Error(), At: time.Now(), LogBytes: -1}, js, err
 	}
+	p.lease.set(js.Lease)
 	s := Status{Evidence: text(js.Evidence), At: time.Now(), LogBytes: js.LogBytes}
 	switch js.Phase {
 	case job.PhaseNone:
-		return s, p.fail(ErrNotFound, "the run was never started on this machine", nil)
+		return s, js, p.fail(ErrNotFound, "the run was never started on this machine", nil)
 	case job.PhaseRunning, job.PhaseOrphaned:
 		s.Live = Alive
 	case job.PhaseDone:
 		s.Live = Dead
 	case job.PhaseLost:
 		s.Live = Dead
-		return s, nil
+		return s, js, nil
 	}
 	if r := js.Receipt; r != nil && js.Phase == job.PhaseDone {
 		s.Receipt = p.receipt(*r)
 	}
-	return s, nil
+	return s, js, nil
 }
 
 func (p *shellProcess) receipt(r job.Receipt) *Receipt {
@@ -185,9 +199,13 @@ func (p *shellProcess) Cancel(ctx context.Context, grace time.Duration) error {
 }
 
 // Logs streams the run's output. The reader's pace is the stream's: nothing is buffered beyond one chunk. A
-// followed stream is opened anew every waitSlice, so that a connection that died silently cannot end it.
+// followed stream is opened anew every waitSlice, so that a connection that died silently cannot end it; beside it
+// the run's lease is renewed, also while the reader pauses.
 func (p *shellProcess) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 	return func(yield func(LogChunk, error) bool) {
+		if q.Follow {
+			defer p.attend(ctx)()
+		}
 		for next := q.Offset; ; {
 			own, cancel := context.WithTimeout(ctx, waitSlice)
 			more := true

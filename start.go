@@ -126,6 +126,8 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 		return nil, refuse("the machine is stopped; StartInstance it first")
 	case i.Road == RoadJob:
 		return nil, refuse("the machine is the vessel of one job and takes no other")
+	case j.Lease > i.Mark.Lifetime:
+		return nil, invalid("Job.Lease", "%s: at most the machine's lifetime of %s", j.Lease, i.Mark.Lifetime)
 	case i.Age() > i.Mark.Lifetime:
 		return nil, refuse(fmt.Sprintf("its lifetime of %s is over; launch another", i.Mark.Lifetime))
 	}
@@ -159,6 +161,7 @@ func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, dige
 	if err != nil {
 		return nil, err
 	}
+	p.lease.set(j.Lease)
 	c.trace(Event{Name: EventStarted, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key, Run: j.ID})
 	return &Run{c: c, a: a, inst: i, run: j.ID, proc: p}, nil
 }

@@ -40,6 +40,9 @@ func (c *Client) plan(ctx context.Context, s LaunchSpec, j *Job) (*plan, error) 
 		if err := checkJob(own); err != nil {
 			return nil, err
 		}
+		if own.Lease > s.Lifetime {
+			return nil, invalid("Job.Lease", "%s: at most the machine's lifetime of %s", own.Lease, s.Lifetime)
+		}
 		p.job = &own
 	}
 	p.digest = digest(s, p.job)
@@ -138,6 +141,8 @@ func checkJob(j Job) error {
 		return invalid("Job.Dir", "must be a path on one line")
 	case j.Grace < 0 || j.Limit < 0:
 		return invalid("Job", "Grace and Limit must not be negative")
+	case j.Lease != 0 && j.Lease < time.Minute:
+		return invalid("Job.Lease", "%s: at least a minute, or 0 for none", j.Lease)
 	case j.Attempt < 0:
 		return invalid("Job.Attempt", "%d: counts from 1", j.Attempt)
 	case strings.ContainsAny(j.Resume, "\x00\n\r"):
@@ -260,8 +265,12 @@ func (c *Client) allowed(p *plan, o Offer) error {
 		return invalid("Lifetime", "%s: %s allows at most %s", p.spec.Lifetime, o.Type, o.MaxLifetime)
 	}
 	if p.job != nil && c.road(a, o, p) == 0 {
-		return &Error{Provider: o.Provider, Kind: ErrInvalid, Scope: ScopeRequest, NotStarted: true, Err: errors.ErrUnsupported,
+		e := &Error{Provider: o.Provider, Kind: ErrInvalid, Scope: ScopeRequest, NotStarted: true, Err: errors.ErrUnsupported,
 			Msg: fmt.Sprintf("Needs.Road: offer %s has no road for this job (it has: %s)", o.Type, o.Roads)}
+		if what := p.job.needsShell(); what != "" {
+			e.Msg += "; " + what + " needs the shell road"
+		}
+		return e
 	}
 	return checkPlace(a, o, p.job)
 }
@@ -278,7 +287,7 @@ func (c *Client) road(a *account, o Offer, p *plan) Road {
 	switch {
 	case p.job == nil:
 		return RoadShell
-	case runs && o.Roads&want&RoadJob != 0 && !p.job.Shared:
+	case runs && o.Roads&want&RoadJob != 0 && p.job.needsShell() == "":
 		return RoadJob
 	case connects && o.Roads&want&RoadShell != 0:
 		return RoadShell
