@@ -83,7 +83,7 @@ func (m *Machine) attempt(ctx context.Context, trust Trust, algorithms []string)
 		} else if ours, _ := w.reasons(); ours != nil {
 			err = ours
 		}
-		return nil, shown, fail(ctx, m.c.Addr, at.now(), kind, err)
+		return nil, shown, m.fail(ctx, at.now(), kind, err)
 	}
 	l := &link{client: ssh.NewClient(c, chans, reqs), conn: w, gone: make(chan struct{})}
 	go func() {
@@ -99,12 +99,14 @@ func (m *Machine) attempt(ctx context.Context, trust Trust, algorithms []string)
 		at.begin("challenge", true)
 		err := trust.prove(ctx, shown, func(ctx context.Context, command string) (string, error) { return ask(l, command) })
 		if err != nil {
-			l.end(err)
 			var bad *HostKeyError
-			if errors.As(err, &bad) {
+			if ours, _ := w.reasons(); errors.As(err, &bad) {
 				bad.Host = m.c.Addr
+			} else if ours != nil {
+				err = ours
 			}
-			return nil, nil, fail(ctx, m.c.Addr, "challenge", runctl.ErrUnavailable, err)
+			l.end(err)
+			return nil, nil, m.fail(ctx, "challenge", runctl.ErrUnavailable, err)
 		}
 	}
 	m.believe(shown, trust.grade)
@@ -131,7 +133,7 @@ func (m *Machine) dialNet(ctx context.Context) (net.Conn, error) {
 		if own.Err() != nil {
 			err = context.Cause(own)
 		}
-		return nil, fail(ctx, m.c.Addr, "connect", runctl.ErrUnavailable, err)
+		return nil, m.fail(ctx, "connect", runctl.ErrUnavailable, err)
 	}
 	return conn, nil
 }

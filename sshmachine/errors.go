@@ -28,18 +28,18 @@ func (e *HostKeyError) Error() string {
 }
 
 // fail makes the error of one step. A context that ended is told from a host that did not answer.
-func fail(ctx context.Context, host, step string, kind runctl.Kind, err error) error {
-	e := &runctl.Error{Op: step, Kind: kind, Msg: "ssh: " + host + ": " + step, Err: err}
-	if c := context.Cause(ctx); c != nil {
-		e.Kind, e.Err = "", c
-		if errors.Is(c, context.DeadlineExceeded) {
-			e.Kind = runctl.ErrTimeout
-		}
-		return e
-	}
+func (m *Machine) fail(ctx context.Context, step string, kind runctl.Kind, err error) error {
+	e := &runctl.Error{Op: step, Kind: kind, Msg: "ssh: " + m.c.Addr + ": " + step, Err: err}
 	var bad *HostKeyError
-	if errors.As(err, &bad) {
+	switch cause := context.Cause(ctx); {
+	case kind == runctl.ErrInvalid:
+		e.Scope = runctl.ScopeRequest
+	case errors.As(err, &bad):
 		e.Kind = runctl.ErrAuth
+	case errors.Is(cause, context.DeadlineExceeded):
+		e.Kind, e.Err = runctl.ErrTimeout, cause
+	case cause != nil:
+		e.Kind, e.Err = "", cause
 	}
 	return e
 }

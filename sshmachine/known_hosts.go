@@ -1,12 +1,14 @@
 package sshmachine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -36,11 +38,15 @@ func KnownHosts(files ...string) (Trust, error) {
 	if err != nil {
 		return Trust{}, fmt.Errorf("ssh: known_hosts: %w", err)
 	}
+	authorities, err := authorityLines(files)
+	if err != nil {
+		return Trust{}, fmt.Errorf("ssh: known_hosts: %w", err)
+	}
 	// The host's name decides; where it is reached does not, since that differs behind a jump host.
 	somewhere := &net.TCPAddr{IP: net.IPv4zero}
 	return Trust{
 		grade:      runctl.TrustRead,
-		algorithms: func(host string) []string { return kinds(known(host, somewhere, nobody{})) },
+		algorithms: func(host string) []string { return kinds(known(host, somewhere, nobody{}), authorities) },
 		check: func(host string, key ssh.PublicKey) error {
 			err := known(host, somewhere, key)
 			if err == nil {
@@ -66,20 +72,44 @@ func KnownHosts(files ...string) (Trust, error) {
 	}, nil
 }
 
-// kinds are the algorithms of the keys that a look-up of nobody's key wanted; nil, for all, when the host is unknown:
-// then the error can name its key.
-func kinds(err error) []string {
+// kinds are the algorithms of the keys that a look-up of nobody's key wanted: certificates of any kind where a line is
+// an authority's. nil, for all, when the host is unknown: then the error can name its key.
+func kinds(err error, authorities map[string]bool) []string {
 	var e *knownhosts.KeyError
 	if !errors.As(err, &e) {
 		return nil
 	}
-	var all []string
+	var certs, keys []string
 	for _, k := range e.Want {
-		all = append(all, algorithmsOf(k.Key.Type())...)
+		if !authorities[at(k.Filename, k.Line)] {
+			keys = append(keys, algorithmsOf(k.Key.Type())...)
+		} else if certs == nil {
+			certs = slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return slices.Contains(plainKeys(), a) })
+		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) })
+	return append(certs, slices.Compact(keys)...)
 }
+
+// authorityLines are the lines of the files that hold a certificate authority's key, as at names them.
+func authorityLines(files []string) (map[string]bool, error) {
+	lines := map[string]bool{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for line := range strings.Lines(string(b)) {
+			if n++; strings.HasPrefix(strings.TrimSpace(line), "@cert-authority") {
+				lines[at(f, n)] = true
+			}
+		}
+	}
+	return lines, nil
+}
+
+func at(file string, line int) string { return fmt.Sprint(file, ":", line) }
 
 // nobody is a key that no file holds.
 type nobody struct{}

@@ -99,17 +99,20 @@ var errSilent = errors.New("the link is dead")
 
 // watch probes a silent link until it ends, and ends one that stays silent.
 func (l *link) watch(every time.Duration) {
-	t := time.NewTicker(every)
-	defer t.Stop()
 	probing := make(chan struct{}, 1)
 	for {
+		next := every - l.conn.silent()
+		if next <= 0 {
+			next = 3*every - l.conn.silent()
+		}
+		t := time.NewTimer(max(next, time.Millisecond))
 		select {
 		case <-l.gone:
+			t.Stop()
 			return
 		case <-t.C:
 		}
-		silent := l.conn.silent()
-		switch {
+		switch silent := l.conn.silent(); {
 		case silent >= 3*every:
 			l.end(fmt.Errorf("%w: nothing was heard for %s", errSilent, silent.Round(time.Millisecond)))
 			return

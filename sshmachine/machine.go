@@ -149,7 +149,7 @@ func (m *Machine) pick(ctx context.Context, fits func(*link) bool) (*link, <-cha
 	select {
 	case m.dialing <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, fail(ctx, m.c.Addr, "connect", "", nil)
+		return nil, nil, m.fail(ctx, "connect", "", nil)
 	}
 	defer func() { <-m.dialing }()
 	if l, changed, err = m.look(fits); l != nil || changed != nil || err != nil {

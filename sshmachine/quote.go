@@ -1,6 +1,7 @@
 package sshmachine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,29 +17,32 @@ var quoter = strings.NewReplacer(`'`, `'\''`, `\`, `'\\'`)
 // fish gives it a meaning inside.
 func quote(s string) string { return "'" + quoter.Replace(s) + "'" }
 
-// commandLine is what the login shell is told to run: argv with env.
-func commandLine(argv []string, env map[string]string) (string, error) {
+// commandLine is what the login shell is told to run: argv with env, which tells its process id behind word; with no
+// word it does not.
+func commandLine(argv []string, env map[string]string, word string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
-		return "", fmt.Errorf("there is no command to run")
+		return "", errors.New("there is no command to run")
+	}
+	start, name := `exec "$@"`, "sh"
+	if word != "" {
+		start, name = teller, word
+	}
+	words := []string{"sh", "-c", start, name}
+	if len(env) > 0 {
+		words = slices.Insert(words, 0, "env")
+		for _, k := range slices.Backward(slices.Sorted(maps.Keys(env))) {
+			words = slices.Insert(words, 1, k+"="+env[k])
+		}
 	}
 	var b strings.Builder
 	b.WriteString("exec")
-	if len(env) > 0 {
-		b.WriteString(" env")
-		for _, k := range slices.Sorted(maps.Keys(env)) {
-			b.WriteString(" " + quote(k+"="+env[k]))
-		}
-		if strings.Contains(argv[0], "=") { // env would take it for a setting
-			argv = append([]string{"sh", "-c", `exec "$@"`, "sh"}, argv...)
-		}
-	}
-	for _, a := range argv {
+	for _, a := range append(words, argv...) {
 		b.WriteString(" " + quote(a))
 	}
 	s := b.String()
 	switch {
 	case strings.ContainsRune(s, 0):
-		return "", fmt.Errorf("an argument holds a NUL byte, which no command can be given")
+		return "", errors.New("an argument holds a NUL byte, which no command can be given")
 	case len(s) > maxCommand:
 		return "", fmt.Errorf("the arguments are %d bytes long when quoted; a command may have %d: send data on standard input", len(s), maxCommand)
 	}

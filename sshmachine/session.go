@@ -39,7 +39,7 @@ func (m *Machine) session(ctx context.Context) (*session, error) {
 			case <-t.C:
 			case <-ctx.Done():
 				t.Stop()
-				return nil, fail(ctx, m.c.Addr, "session", "", nil)
+				return nil, m.fail(ctx, "session", "", nil)
 			}
 			t.Stop()
 			continue
@@ -51,13 +51,13 @@ func (m *Machine) session(ctx context.Context) (*session, error) {
 			return &session{Session: s, m: m, l: l, over: make(chan struct{})}, nil
 		case errors.As(err, &no):
 			if m.filled(l) && time.Since(began) > m.c.StepTimeout {
-				return nil, fail(ctx, m.c.Addr, "session", runctl.ErrUnavailable, fmt.Errorf("the host takes no sessions: %s", printable(no.Message)))
+				return nil, m.fail(ctx, "session", runctl.ErrUnavailable, fmt.Errorf("the host takes no sessions: %s", printable(no.Message)))
 			}
 		case ctx.Err() == nil && l.dead(): // nothing was sent on it
 			m.release(l)
 		default:
 			m.release(l)
-			return nil, fail(ctx, m.c.Addr, "session", runctl.ErrUnavailable, err)
+			return nil, m.fail(ctx, "session", runctl.ErrUnavailable, err)
 		}
 	}
 }

@@ -28,8 +28,8 @@ func (m *Machine) Shell(ctx context.Context, t Terminal, argv ...string) (int, e
 			argv = []string{"sh", "-c", `exec "${SHELL:-sh}" -l`}
 		}
 		var err error
-		if line, err = commandLine(argv, m.c.Env); err != nil {
-			return -1, &runctl.Error{Op: "shell", Kind: runctl.ErrInvalid, Scope: runctl.ScopeRequest, Msg: "ssh: " + m.c.Addr + ": shell", Err: err}
+		if line, err = commandLine(argv, m.c.Env, ""); err != nil {
+			return -1, m.fail(ctx, "shell", runctl.ErrInvalid, err)
 		}
 	}
 	s, err := m.session(ctx)
@@ -37,7 +37,7 @@ func (m *Machine) Shell(ctx context.Context, t Terminal, argv ...string) (int, e
 		return -1, err
 	}
 	defer s.done()
-	code, err := s.run(ctx, t.Stdin, t.Stdout, cmp.Or[io.Writer](t.Stderr, t.Stdout), func() error {
+	code, err := s.run(ctx, t.Stdin, t.Stdout, t.Stderr, "", func() error {
 		err := s.RequestPty(cmp.Or(t.Term, "xterm"), cmp.Or(t.Rows, 24), cmp.Or(t.Cols, 80), ssh.TerminalModes{})
 		switch {
 		case err != nil:
@@ -53,7 +53,7 @@ func (m *Machine) Shell(ctx context.Context, t Terminal, argv ...string) (int, e
 		return err
 	})
 	if err != nil {
-		return -1, fail(ctx, m.c.Addr, "shell", runctl.ErrUnavailable, err)
+		return -1, m.fail(ctx, "shell", runctl.ErrUnavailable, err)
 	}
 	return code, nil
 }

@@ -77,9 +77,9 @@ func SSHD(t testing.TB, opts ...Option) *Server {
 	s := &Server{t: t, bin: bin, User: me.Username, Dir: t.TempDir()}
 	s.Home = filepath.Join(s.Dir, "home")
 	must(t, os.Mkdir(s.Home, 0o755))
-	s.Signer = newKey(t)
+	s.Signer = NewKey(t)
 	if o.hostKey == nil {
-		o.hostKey = newKey(t)
+		o.hostKey = NewKey(t)
 	}
 	s.SetHostKey(o.hostKey)
 	s.AuthorizedKeys(AuthorizedKey(t, s.Signer))
@@ -218,7 +218,7 @@ func public(t testing.TB, k ed25519.PrivateKey) ssh.PublicKey {
 	return p
 }
 
-func newKey(t testing.TB) ed25519.PrivateKey {
+func NewKey(t testing.TB) ed25519.PrivateKey {
 	t.Helper()
 	_, k, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
