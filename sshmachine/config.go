@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,8 +47,9 @@ func (c Config) checked(depth int) (Config, error) {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(c.Addr, "["), "]"), "22"
 	}
 	c.Addr = net.JoinHostPort(host, port)
+	number, wrong := strconv.ParseUint(port, 10, 16)
 	switch {
-	case host == "" || port == "" || strings.ContainsAny(host, " \t\r\n/@") || err != nil && strings.Count(host, ":") == 1:
+	case host == "" || wrong != nil || number == 0 || strings.ContainsAny(host, " \t\r\n/@") || err != nil && strings.Count(host, ":") == 1:
 		return c, invalid(c.Addr, "Addr must be host or host:port, without a user or a scheme")
 	case c.User == "":
 		return c, invalid(c.Addr, "User is empty; give the login user")

@@ -89,7 +89,7 @@ func run(t testing.TB, m runctl.Machine, stdin string, argv ...string) (code int
 
 func eventually(t testing.TB, f func() bool, what string) {
 	t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	for !f() {
 		select {
 		case <-deadline:

@@ -21,7 +21,8 @@ type session struct {
 
 // session opens a session. A server that takes no more on one connection is asked on another, or when one ends.
 func (m *Machine) session(ctx context.Context) (*session, error) {
-	for began := time.Now(); ; {
+	began, lost := time.Now(), 0
+	for {
 		l, changed, err := m.pick(ctx, func(l *link) bool {
 			if time.Now().Before(l.full) {
 				return false
@@ -53,7 +54,11 @@ func (m *Machine) session(ctx context.Context) (*session, error) {
 			if m.filled(l) && time.Since(began) > m.c.StepTimeout {
 				return nil, m.fail(ctx, "session", runctl.ErrUnavailable, fmt.Errorf("the host takes no sessions: %s", printable(no.Message)))
 			}
-		case ctx.Err() == nil && l.dead(): // nothing was sent on it
+		case ctx.Err() == nil && l.dead() && lost < maxLost: // nothing was sent on it
+			lost++
+			if errors.Is(err, errNoSession) {
+				lost = maxLost // once is a link that died unseen, twice is the host
+			}
 			m.release(l)
 		default:
 			m.release(l)
@@ -61,6 +66,11 @@ func (m *Machine) session(ctx context.Context) (*session, error) {
 		}
 	}
 }
+
+// maxLost is how many links in a row may die before a session is open on one.
+const maxLost = 4
+
+var errNoSession = errors.New("no answer")
 
 // open opens a session on a link, in a step's time. A link that said nothing at all for so long is dead.
 func (m *Machine) open(ctx context.Context, l *link) (*ssh.Session, error) {
@@ -82,7 +92,7 @@ func (m *Machine) open(ctx context.Context, l *link) (*ssh.Session, error) {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-t.C:
-		err = fmt.Errorf("no answer in %s", m.c.StepTimeout)
+		err = fmt.Errorf("%w in %s", errNoSession, m.c.StepTimeout)
 		if l.conn.silent() >= m.c.StepTimeout {
 			l.end(err)
 		}

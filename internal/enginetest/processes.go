@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -50,7 +49,7 @@ func (s *Server) endSessions() {
 	for {
 		left := s.Left()
 		for _, pid := range left {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			kill(pid)
 		}
 		if len(left) == 0 {
 			return

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -113,7 +112,7 @@ func (s *Server) Start() {
 		return
 	}
 	cmd := exec.Command(s.bin, "-D", "-f", s.path("sshd_config"), "-E", s.path("log"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	ownSession(cmd)
 	must(s.t, cmd.Start())
 	s.cmd, s.gone = cmd, make(chan struct{})
 	go func(gone chan struct{}) {
@@ -143,7 +142,7 @@ func (s *Server) Stop() {
 	_ = s.cmd.Process.Kill()
 	<-s.gone
 	for _, pid := range pids {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+		kill(pid)
 	}
 	s.cmd = nil
 }
