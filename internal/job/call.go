@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -15,8 +16,11 @@ import (
 //go:embed sh/*.sh
 var scriptParts embed.FS
 
-// script is the supervisor, whole: the parts in the order of their names, one idea each.
-var script = func() string {
+// script is the supervisor, whole, as it is installed.
+var script = compact(source())
+
+// source is the supervisor as it was written: the parts in the order of their names, one idea each.
+func source() string {
 	var b strings.Builder
 	parts, _ := scriptParts.ReadDir("sh")
 	for _, part := range parts {
@@ -24,7 +28,19 @@ var script = func() string {
 		b.Write(text)
 	}
 	return b.String()
-}()
+}
+
+var (
+	indent  = regexp.MustCompile(`(?m)^[ \t]+`)
+	remark  = regexp.MustCompile(`(?m)(^#|[ \t]+# ).*$`)
+	newline = regexp.MustCompile(`\n\n+`)
+)
+
+// compact takes out of a part what only people read: it has to fit where a cloud takes no more than a few KiB. No text
+// of the script may have " # " in it or begin a line with a blank.
+func compact(text string) string {
+	return strings.TrimLeft(newline.ReplaceAllString(remark.ReplaceAllString(indent.ReplaceAllString(text, ""), ""), "\n"), "\n")
+}
 
 // scriptID names the installed script by its content, so that versions live side by side and a running
 // supervisor is never changed under its feet.

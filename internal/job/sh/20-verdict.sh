@@ -1,7 +1,7 @@
 # --- what a reader may conclude ---
 receipt() { # the receipt's line into line
-  for f in "$ctl/exit" "$root/rescue/$run"; do
-    [ -f "$f" ] && IFS= read -r line <"$f" && body=${line%% sum=*} &&
+  for f in "$ctl/exit" "$ctl/exit.slot" "$root/rescue/$run"; do # the slot: where a rename was lost
+    [ -f "$f" ] && [ ! -L "$f" ] && IFS= read -r line <"$f" && body=${line%% sum=*} &&
       [ "$line" = "$body sum=${#body} ." ] && case $body in "v=1 run=$run "*) return 0 ;; esac
   done 2>/dev/null
   return 1
@@ -29,9 +29,10 @@ verdict() { # phase and ev(idence). The order of looks matters: supervisor, rece
     [ "${job%%:*}" = "$boot" ] || ev='the machine was started again since'
   fi
 }
-settle() { # a verdict that has the receipt written where only the held status is left
+settle() { # a verdict that has a supervisor made for an orphan, and the receipt where only the held status is left
   verdict
   [ $phase != 'done' ] || [ -L "$o/f" ] || detach sh "$0" sup "$run" # died between receipt and f: the keeper is still there
+  [ $phase != orphaned ] || detach sh "$0" sup "$run" # until it has a supervisor it has no limit
   [ $phase = held ] || return
   detach sh "$0" sup "$run"
   now; last=$((now + 500))

@@ -17,7 +17,7 @@ result() { # code and sig; 1: nobody knows them any more
 }
 latest() { # the validated content of the job's file latest, or nothing; never followed through a link or a fifo
   c=; [ -f "$ckpt/latest" ] && [ ! -L "$ckpt/latest" ] || return 0
-  c=$(dd if="$ckpt/latest" bs=258 count=1 2>/dev/null | tr '\000' '!'; echo .); c=${c%.}; c=${c%"$nl"}
+  c=$(as dd if="$ckpt/latest" bs=258 count=1 2>/dev/null | tr '\000' '!'; echo .); c=${c%.}; c=${c%"$nl"}
   case /$c/ in // | //* | */../* | *[!A-Za-z0-9._/-]*) c= ;; esac
   [ ${#c} -le 256 ] || c=
 }
@@ -35,19 +35,25 @@ finish() {
   want="v=1 run=$run code=$code sig=$sig cause=$cause t0=$sp_w0 t1=$(date +%s) out=$size stragglers=$stragglers ckpt=$c end=$end"
   want="$want sum=${#want} ."
   i=0
-  while :; do # what is read back counts, not what mv said; where ctl is gone or a directory stands in the way: rescue
-    save "$ctl/exit.slot" "$want" && mv -f "$ctl/exit.slot" "$ctl/exit"
+  while :; do # what is read back counts, not what mv said; what stands in the way goes; where ctl is gone: rescue
+    save "$ctl/exit.slot" "$want" &&
+      # @crash after-write
+      mv -f "$ctl/exit.slot" "$ctl/exit"
+    # @crash after-rename
     receipt && [ "$line" = "$want" ] && break
-    mkdir -p "$root/rescue" && save "$root/rescue/$run.tmp" "$want" && mv -f "$root/rescue/$run.tmp" "$root/rescue/$run"
-    IFS= read -r line <"$root/rescue/$run" && [ "$line" = "$want" ] && break
+    rm -rf "$ctl/exit" "${root:?}/rescue/$run"
+    mkdir -p "$root/rescue" && save "$root/rescue/$run" "$want"
+    receipt && [ "$line" = "$want" ] && break
     i=$((i + 1)); [ $i -lt 20 ] || exit # the keeper goes on holding the status for a later look
     nap
   done 2>/dev/null
   let_go
   free
+  # @crash after-unlock
 }
 sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
   trap : HUP INT TERM # not '': the job would inherit that
+  { echo -1000 >"$proc/self/oom_score_adj"; } 2>/dev/null # the job takes it back
   cd /
   reply=$1 in=$o/in.$1
   look $$; me=$boot:$$:$born
@@ -61,9 +67,9 @@ sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
   if [ -L "$o/j" ]; then # adopt: an earlier supervisor got as far as the job
     rm -f "$in"; answer started already=1
     if receipt; then let_go; exit; fi
-    sp_dir= sp_ckpt= sp_outputs= sp_grace=30000 sp_limit=0 sp_t0=0 sp_w0=0 sp_rid=
+    sp_dir= sp_ckpt= sp_outputs= sp_grace=30000 sp_limit=0 sp_lease=0 sp_t0=0 sp_w0=0 sp_rid=
     [ ! -f "$ctl/spec" ] || . "$ctl/spec"
-    places
+    places; settled
   else
     [ -n "$reply" ] || exit
     fresh

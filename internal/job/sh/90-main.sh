@@ -1,12 +1,14 @@
 # --- main ---
 verb=$1; [ $# -eq 0 ] || shift
 case $verb in
+  ward | end) $verb "$@"; exit ;;
   sup | stage) paths "$1"; shift; $verb "$@"; exit ;;
 esac
 RUNCTL_UMASK=$mask; export RUNCTL_UMASK
 printf '\n'
+wake
 case $verb in
-  list | codeask | codetree | codepart | codeput) ;;
+  list | guard | hello | codeask | codetree | codepart | codeput) ;;
   start | status | wait | log | cancel | renew | get) # of one run
     case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
     paths "$1" ;;
