@@ -105,7 +105,7 @@ func (c *verbCall) guard() error {
 	if g.User == "-" {
 		g.User = ""
 	}
-	if g.Validate() != nil {
+	if c.args[3] == "" || g.Validate() != nil {
 		return c.refuse("not a guard")
 	}
 	if err := c.e.arm(g); err != nil {

@@ -35,6 +35,9 @@ func (m *shellMachine) Exec(ctx context.Context, argv []string, stdin io.Reader,
 			path, _, _ = strings.Cut(p, ":")
 		}
 	}
+	if len(argv) > 4 && argv[3] == protocolTag && len(otherSupervisor) > 0 {
+		argv = slices.Concat(otherSupervisor, argv[4:])
+	}
 	program := argv[0]
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(path, program)
@@ -51,6 +54,18 @@ func (m *shellMachine) Exec(ctx context.Context, argv []string, stdin io.Reader,
 	return 0, err
 }
 
+// otherSupervisor, from RUNCTL_TEST_SUPERVISOR, is a command that is called with a verb and its arguments instead of
+// the script: the tests are the protocol's, not the script's.
+var otherSupervisor = strings.Fields(os.Getenv("RUNCTL_TEST_SUPERVISOR"))
+
+// ofTheScript skips what only the script can be asked.
+func ofTheScript(t *testing.T) {
+	t.Helper()
+	if len(otherSupervisor) > 0 {
+		t.Skip("looks into the script itself")
+	}
+}
+
 // shells are the machines under test: a directory that comes first in PATH holds their sh. The busybox machine has
 // nothing but busybox; the ps machine has no /proc, as macOS.
 var shells = []struct {
@@ -62,15 +77,29 @@ var shells = []struct {
 
 // TestMain lets more tests run at once than there are processors: they wait for processes most of the time.
 func TestMain(m *testing.M) {
+	if os.Getenv("RUNCTL_TEST_CONTROLLER") != "" {
+		renewForEver()
+	}
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("6")
+		_ = f.Value.Set("8")
 	}
 	os.Exit(m.Run())
 }
 
 // onEveryShell runs the test on a fresh machine of each kind that this computer has, at the same time.
 func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
+	t.Helper()
+	onShells(t, true, test)
+}
+
+// onEveryLinux leaves out the machine without /proc, whose clock shows whole seconds.
+func onEveryLinux(t *testing.T, test func(t *testing.T, m *shellMachine)) {
+	t.Helper()
+	onShells(t, false, test)
+}
+
+func onShells(t *testing.T, noproc bool, test func(t *testing.T, m *shellMachine)) {
 	t.Helper()
 	t.Parallel()
 	seen := map[string]bool{}
@@ -79,7 +108,7 @@ func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
 		if err == nil {
 			program, err = filepath.EvalSymlinks(program)
 		}
-		if err != nil || seen[program] && !shell.noproc {
+		if err != nil || seen[program] && !shell.noproc || shell.noproc && !noproc {
 			continue
 		}
 		seen[program] = true
@@ -108,6 +137,20 @@ func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
 	}
 }
 
+// another is a machine of the same kind with a root of its own.
+func (m *shellMachine) another(t *testing.T) *shellMachine {
+	t.Helper()
+	own := &shellMachine{root: t.TempDir()}
+	for _, e := range m.env {
+		if !strings.HasPrefix(e, "RUNCTL_ROOT=") {
+			own.env = append(own.env, e)
+		}
+	}
+	own.env = append(own.env, "RUNCTL_ROOT="+own.root)
+	t.Cleanup(func() { own.killEverything(t) })
+	return own
+}
+
 // identity is a process by a link of own/RUN, 0 when there is none.
 func (m *shellMachine) pid(run, link string) int {
 	text, _ := os.Readlink(filepath.Join(m.root, "own", run, link))
@@ -131,6 +174,7 @@ func (m *shellMachine) supervisor(t *testing.T, run string) int {
 
 // killEverything ends what a failed test left behind, and fails a test that left a keeper or a supervisor.
 func (m *shellMachine) killEverything(t *testing.T) {
+	_ = os.RemoveAll(filepath.Join(m.root, "guard")) // a guard ends with its directory
 	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range procs {
 		pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
@@ -196,18 +240,40 @@ func fifo(t *testing.T) string {
 	return name
 }
 
-// hear waits until a job writes into the fifo, and says what.
+// patience is how long a test waits for a process on a busy computer.
+const patience = time.Minute
+
+// hear waits until a job writes a line into the fifo, and says what.
 func hear(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(name)
+	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	require.NoError(t, err)
-	return strings.TrimSpace(string(b))
+	defer f.Close()
+	require.NoError(t, f.SetReadDeadline(time.Now().Add(patience)))
+	var line []byte
+	for b := make([]byte, 1); ; line = append(line, b...) {
+		_, err := f.Read(b)
+		require.NoError(t, err, "nobody spoke")
+		if b[0] == '\n' {
+			return string(line)
+		}
+	}
 }
 
 // tell lets go a job that reads the fifo.
 func tell(t *testing.T, name, word string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(name, []byte(word+"\n"), 0))
+	for deadline := time.Now().Add(patience); ; <-time.After(5 * time.Millisecond) {
+		f, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			_, err = f.WriteString(word + "\n")
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+			return
+		}
+		require.ErrorIs(t, err, syscall.ENXIO)
+		require.True(t, time.Now().Before(deadline), "nobody listens")
+	}
 }
 
 func hasNoProc(m *shellMachine) bool {
