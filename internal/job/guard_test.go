@@ -219,6 +219,7 @@ func TestNoSignalStopsTheGuard(t *testing.T) {
 		require.Eventually(t, func() bool { return m.warden() != guard }, 20*time.Second, 10*time.Millisecond, "the run's supervisor starts another")
 		guard = m.warden()
 		require.NoError(t, syscall.Kill(guard, syscall.SIGKILL))
+		require.True(t, m.leaves(guard))
 		killSupervisor(t, m, "r")
 		h, err := Greet(t.Context(), m)
 		require.NoError(t, err)
@@ -230,7 +231,9 @@ func TestNoSignalStopsTheGuard(t *testing.T) {
 			ended = len(text) > 0
 		}
 		assert.Equal(t, "lifetime", done(t, m, "r").Cause, "the guard took it over")
-		require.NoError(t, syscall.Kill(m.warden(), syscall.SIGKILL))
+		guard = m.warden()
+		require.NoError(t, syscall.Kill(guard, syscall.SIGKILL))
+		require.True(t, m.leaves(guard))
 		require.NoError(t, os.WriteFile(calls, nil, 0o600))
 		_, err = List(t.Context(), m)
 		require.NoError(t, err)

@@ -25,7 +25,7 @@ enter() { # the job's user may pass through to its own directories, and sees not
 }
 furnish() { # DIR...: the job's directories, its own if made here
   for f; do
-    [ -d "$f" ] || { [ -z "$user" ] || umask 022; mkdir -p "$f" && { [ -z "$user" ] || chown "$uid:$gid" "$f"; }; umask 077; }
+    [ -d "$f" ] || { [ -z "$user" ] || case $f in "$d"/*) ;; *) umask 022 ;; esac; mkdir -p "$f" && { [ -z "$user" ] || chown "$uid:$gid" "$f"; }; umask 077; }
     [ -d "$f" ] || refuse 74 "cannot make the job's directory $f"
   done
 }
