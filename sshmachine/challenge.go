@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -23,7 +25,8 @@ const minNonce = 22 // characters: 128 bits in base64
 
 // Challenge believes a host that knows the nonce, which its launch wrote to a file there: it must answer with
 // SHA-256(nonce ‖ host key as it reads it from its own file ‖ nonce), of the very key that the connection was made
-// with. It is the first command; before it only the login is sent, and without the right answer nothing after it.
+// with. It is the first command; before it only the login is sent, and without the right answer nothing after it. A wrong
+// answer is ErrHostKey, none is ErrUnavailable: a machine that has just started may not have written the file.
 // Someone between shows a key of his own, and cannot make that answer. The nonce never goes over the wire; it
 // is at least 22 printable characters without spaces, and ends of line after it in the file do not count. The login
 // user must be able to read the file. The grade is challenged.
@@ -55,12 +58,18 @@ func Challenge(nonce []byte, ask ...Ask) Trust {
 		if strings.Contains(reply, hex.EncodeToString(h.Sum(nil))) {
 			return nil
 		}
+		if !digest.MatchString(reply) {
+			return fmt.Errorf("the host does not answer: it has not written %s yet, or it is not the machine that was launched; nothing else was sent. Its key is %s",
+				a.Nonce, ssh.FingerprintSHA256(key))
+		}
 		return &HostKeyError{Got: ssh.FingerprintSHA256(key),
-			Why: "the host did not prove that the key is its own and that it is the machine that was launched; nothing else was sent. " +
-				"Either it has not written " + a.Nonce + " yet, or it is another machine or someone between"}
+			Why: "the host did not prove that the key is its own and that it is the machine that was launched: it may be another machine, " +
+				"or someone between; nothing else was sent"}
 	}
 	return t
 }
+
+var digest = regexp.MustCompile("[0-9a-f]{64}")
 
 // question prints the answer for every host key of the machine, one a line, with base tools only.
 func question(a Ask) string {

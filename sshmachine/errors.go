@@ -35,7 +35,7 @@ func (m *Machine) fail(ctx context.Context, step string, kind runctl.Kind, err e
 	case kind == runctl.ErrInvalid:
 		e.Scope = runctl.ScopeRequest
 	case errors.As(err, &bad):
-		e.Kind = runctl.ErrAuth
+		e.Kind = runctl.ErrHostKey
 	case errors.Is(cause, context.DeadlineExceeded):
 		e.Kind, e.Err = runctl.ErrTimeout, cause
 	case cause != nil:

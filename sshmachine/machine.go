@@ -41,8 +41,9 @@ const (
 
 // Dial connects to a host, trusts it and logs in, in this order: before the host is trusted nothing of ours is
 // sent, not even the user's name. The context bounds the call only. Errors are [*runctl.Error]: ErrInvalid for
-// the config, ErrAuth for a refused login and for a host key that is not believed (with a [*HostKeyError] in its
-// chain), ErrUnavailable for a host that cannot be reached, and the context's own.
+// the config, ErrHostKey for a host key that is not believed (with a [*HostKeyError] in its chain), ErrAuth for a
+// refused login, ErrUnavailable for a host that cannot be reached or has not answered a challenge yet, and the
+// context's own.
 func Dial(ctx context.Context, c Config) (*Machine, error) {
 	c, err := c.checked(0)
 	if err != nil {
