@@ -52,9 +52,9 @@ func (c *Client) checkInstance(a *account, i Instance) (Instance, bool) {
 	if i.Label = clip(i.Label, 256); i.Label == "" {
 		i.Mark = Mark{}
 	} else {
-		i.Mark = c.marks.parse(i.Label, c.secrets)
+		i.Mark = c.marks.parse(i.Label, c.secrets())
 	}
-	i.Reason, i.Type, i.Region, i.Zone = text(i.Reason), text(i.Type), text(i.Region), text(i.Zone)
+	i.Reason, i.Type, i.Region, i.Zone = redact(i.Reason), text(i.Type), text(i.Region), text(i.Zone)
 	i.GPU.Model, i.Price = text(i.GPU.Model), checkPrice(i.Price)
 	if !a.info.InPlace && !reachable(i.Addr) {
 		i.Addr = ""

@@ -277,19 +277,19 @@ func TestReapModelCatchesWrongReapers(t *testing.T) {
 			return ok && mark.Owner == c.cfg.Owner && w.age(m) > mark.Lifetime+reapGrace
 		},
 		"whatever this process does not know": func(w *reapWorld, c *Client, m *modelMachine) bool {
-			mark, ok := ParseMark(m.Label, c.secrets...)
+			mark, ok := ParseMark(m.Label, c.secrets()...)
 			return ok && mark.Owner == c.cfg.Owner && c.keys[mark.Key] == nil
 		},
 		"by the local clock": func(w *reapWorld, c *Client, m *modelMachine) bool {
-			mark, ok := ParseMark(m.Label, c.secrets...)
+			mark, ok := ParseMark(m.Label, c.secrets()...)
 			return ok && mark.Owner == c.cfg.Owner && time.Since(m.Launched) > mark.Lifetime+reapGrace
 		},
 		"another controller's abandoned ones": func(w *reapWorld, c *Client, m *modelMachine) bool {
-			mark, ok := ParseMark(m.Label, c.secrets...)
+			mark, ok := ParseMark(m.Label, c.secrets()...)
 			return ok && mark.Owner == c.cfg.Owner && w.abandoned[m.ID]
 		},
 		"copies too": func(w *reapWorld, c *Client, m *modelMachine) bool {
-			mark, ok := ParseMark(m.Label, c.secrets...)
+			mark, ok := ParseMark(m.Label, c.secrets()...)
 			return ok && mark.Owner == c.cfg.Owner && w.age(m) > mark.Lifetime+reapGrace
 		},
 	} {

@@ -60,9 +60,8 @@ func (d Deadlines) withDefaults() Deadlines {
 // concurrently, and holds no goroutine while nobody waits. A context given to a method bounds the call,
 // never the job.
 type Client struct {
-	cfg       Config
+	cfg       *Config // a pointer, so that printing what holds a Client does not reach the secrets
 	log       *slog.Logger
-	secrets   [][]byte // Secret first, for reading marks
 	providers []*account
 	byName    map[string]*account
 	marks     marks
@@ -100,11 +99,10 @@ func New(cfg Config, providers ...Provider) (*Client, error) {
 		return nil, invalid("providers", "at least one is needed; local.New runs jobs on this computer")
 	}
 	cfg.Deadlines = cfg.Deadlines.withDefaults()
-	c := &Client{cfg: cfg, log: cfg.Logger, byName: map[string]*account{}, keys: map[string]*keyState{}}
+	c := &Client{cfg: &cfg, log: cfg.Logger, byName: map[string]*account{}, keys: map[string]*keyState{}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.secrets = append([][]byte{cfg.Secret}, cfg.OldSecrets...)
 	for _, p := range providers {
 		if p == nil {
 			return nil, invalid("providers", "one is nil")

@@ -1,6 +1,7 @@
 package runctl
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -83,6 +84,37 @@ func (c Config) Format(f fmt.State, _ rune) {
 func (c *Client) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "runctl.Client(%s/%s)", c.cfg.Owner, c.cfg.Controller)
 }
+
+// Format prints the fields but for Native, which is the cloud's and may hold anything.
+func (i Instance) Format(f fmt.State, verb rune) {
+	type plain Instance
+	i.Native = nil
+	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(i))
+}
+
+// Format prints what Error returns, whatever the verb: the fields as they are may hold what must not be printed.
+func (e Error) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && f.Flag('#'):
+		fmt.Fprint(f, e.GoString())
+	case strings.ContainsRune("sqvxX", verb):
+		fmt.Fprintf(f, fmt.FormatString(f, verb), e.Error())
+	default:
+		fmt.Fprint(f, e.Error())
+	}
+}
+
+// MarshalJSON returns the fields but for Err, their texts as Error prints them.
+func (e Error) MarshalJSON() ([]byte, error) {
+	type plain Error
+	for _, s := range []*string{&e.Provider, &e.Op, &e.ID, &e.Key, &e.Msg} {
+		*s = redact(*s)
+	}
+	return json.Marshal(plain(e))
+}
+
+// LogValue returns what Error returns, for log/slog.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(e.Error()) }
 
 var (
 	_ fmt.Formatter  = Secret{}

@@ -141,7 +141,11 @@ func (l *leakyCloud) Start(context.Context, string) error                       
 // Every way out of the client, with an SDK that puts its request into its errors.
 func TestErrorsOfSDKsDoNotLeak(t *testing.T) {
 	for name, cause := range leaky() {
-		require.True(t, showsCanary(printed(cause), canary), "the control is found: %s", name)
+		shown := printed(cause)
+		if e := (*Error)(nil); errors.As(cause, &e) { // which masks by itself
+			shown = printed(e.Msg)
+		}
+		require.True(t, showsCanary(shown, canary), "the control is found: %s", name)
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
