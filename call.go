@@ -54,6 +54,7 @@ func (c *Client) wrap(a *account, ev Event, err error) error {
 	}
 	e := asError(err, fallback)
 	e.Provider, e.Op, e.Msg = a.info.Name, ev.Op, redact(e.Msg)
+	e.ID, e.Key = redact(e.ID), redact(e.Key)
 	if ev.ID != "" {
 		e.ID = ev.ID
 	}

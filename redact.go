@@ -17,10 +17,13 @@ var secretPatterns = []struct {
 }{
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@"']+@`), "${1}[redacted]@"},
 	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s?"']+)\?[^\s"']*`), "${1}?[redacted]"},
-	{regexp.MustCompile(`(?i)\b((?:proxy-)?authorization)([\\"']*\s*[:=]\s*[\\"'\[]*)[^\r\n\\"'\]]+`), "${1}${2}[redacted]"},
+	{regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*%3a%2f%2f[^\s?"'&]*?)%3f[^\s"'&]*`), "${1}?[redacted]"}, // within another URL
+	{regexp.MustCompile(`(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)([\\"']*\s*[:=]\s*(?:\[\]string\{)?[\\"'\[]*)[^\r\n\\"'\]]+`), "${1}${2}[redacted]"},
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}`), "${1} [redacted]"},
 	{regexp.MustCompile(`(?i)\b(api[_-]?key|x-api-key|(?:access|session|security|refresh|id)[_-]?token|client[_-]?secret|password|(?:x-(?:amz|goog)-)?signature|x-amz-security-token|sig)` +
-		`([\\"']*\s*[:=]\s*[\\"'\[]*)[^\s\\"',;&\]]+`), "${1}${2}[redacted]"},
+		`([\\"']*\s*[:=]\s*(?:\[\]string\{)?[\\"'\[]*)[^\s\\"',;&\]]+`), "${1}${2}[redacted]"},
+	{regexp.MustCompile(`(?i)\b(token|secret)([\\"']+\s*:\s*[\\"'\[]*|=[\\"']*)[^\s\\"',;&\]]+`), "${1}${2}[redacted]"}, // as words they are no names
+	{regexp.MustCompile(`\[{2,}redacted\]{2,}`), "[redacted]"},                                                          // what was masked before
 }
 
 // redact makes text from outside fit to print: secrets masked, cut to maxText, one line, no control
