@@ -36,7 +36,8 @@
 // and one attempt of a job on one machine a [Run]. [Client.Run] does everything and returns the [Receipt].
 // [Client.Start] returns as soon as the job was handed over; its [Run.Ref] is text to store, and
 // [Client.Attach] makes a run of it again, in another process and days later. [Client.Launch],
-// [Client.Submit] and [Client.Terminate] do the same by hand, with several jobs on one machine.
+// [Client.Submit] and [Client.Terminate] do the same by hand, with several jobs on one machine. [Client.Machine] runs
+// commands on it.
 //
 // A job takes one of two roads. On the shell road the client launches a machine, enters it and hands the job to
 // a supervisor there. On the job road the launch itself carries the job. [Offer].Roads says which there are;
@@ -120,6 +121,7 @@
 //     StateTerminated only on the cloud's own word.
 //   - Label is read from a place that a copy of the machine cannot carry, where the cloud has one. Launched and
 //     Seen are the cloud's clock.
+//   - Info.Boots is declared only when the machine runs LaunchRequest.Boot as root at every boot.
 //   - An offer says EndsItself only when the machine ends its own billing at its lifetime with everybody gone,
 //     and Keeps only when log and outputs can be read afterwards.
 //   - Methods do not sleep, poll, retry, log or start goroutines. The client does all of that.

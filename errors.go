@@ -28,6 +28,7 @@ const (
 	ErrUnavailable = Kind("unavailable")     // the cloud did not answer as documented
 	ErrTimeout     = Kind("deadline passed") // a phase took longer than its deadline; its end is in the message
 	ErrUncertain   = Kind("in doubt")        // a machine may have started and may bill; the same key adopts it
+	ErrGuard       = Kind("no guard")        // the machine's boot script did not run, so that nothing there would end it
 	ErrHostKey     = Kind("host key")        // the machine shows another host key than it was known by; nothing was sent to it
 	ErrLost        = Kind("lost")            // the machine or the run is gone without a receipt
 	ErrClosed      = Kind("closed")          // the Client was closed

@@ -88,6 +88,8 @@ func TestAnImpostorIsSentNothing(t *testing.T) {
 			on.Run = ""
 			_, err = third.Submit(t.Context(), on, runctl.Job{ID: "b", Args: []string{"train"}, Shared: true})
 			refused(err, "Submit")
+			_, err = clientOf(t, p).Machine(t.Context(), on)
+			refused(err, "Machine")
 
 			// The first client has no reference, but it remembers.
 			cloud.Inject(fake.Fault{Op: fake.OpExec, Nth: 1, Err: runctl.ErrUnavailable})

@@ -8,9 +8,9 @@ type Job struct {
 	// Letters a-z, digits and '-', at most 40. Empty: the launch's key, or minted by Submit.
 	ID   string
 	Args []string // the program and its arguments; never a shell
-	// Dir is the working directory. On a machine that shares this computer's files (Info.InPlace) it is a
-	// directory of the caller's, relative to the current one; elsewhere it lies inside the run's own work
-	// directory and must be relative.
+	// Dir is the working directory. With Code it lies inside the run's own copy of that. Without, on a machine that
+	// shares this computer's files (Info.InPlace), it is a directory of the caller's, relative to the current one;
+	// elsewhere it lies inside the run's own work directory. In the first and last case it must be relative.
 	Dir     string
 	Image   string            // container image, on the job road
 	Env     map[string]string // visible to whoever can read the cloud's records
@@ -22,7 +22,8 @@ type Job struct {
 	// DiscardOutputs allows a machine that ends itself to take uncollected outputs with it.
 	DiscardOutputs bool
 
-	// Code is brought to the machine before the job starts; Dir is then inside a fresh copy of it. nil: none.
+	// Code is brought to the machine before the job starts, in a copy of its own: see package code. It is part of
+	// what the job is: the same key or ID with other code is ErrConflict. nil: none. The job road takes none.
 	Code Code `json:"-"`
 
 	Grace time.Duration // from TERM to KILL; 0: 30 s

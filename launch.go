@@ -245,6 +245,7 @@ func (c *Client) request(p *plan, st *keyState, a *account, o Offer) LaunchReque
 		j := *p.job
 		r.Job = &j
 	}
+	r.Boot = bootScript(a, r, p.job)
 	return r
 }
 

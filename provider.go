@@ -56,6 +56,9 @@ type Info struct {
 	Rate float64
 	// Exits: List and Get fill Instance.Exit once a job on the job road has ended.
 	Exits bool
+	// Boots: Launch passes LaunchRequest.Boot on, and the machine runs it as root at every boot. The client then
+	// waits for the guard that the script starts, and ends a machine that stays without.
+	Boots bool
 	// InPlace: machines share this computer's files; a Job.Dir is a directory of the caller's.
 	InPlace bool
 
@@ -85,6 +88,9 @@ type LaunchRequest struct {
 	// may ignore it or refuse the launch with ErrInvalid and NotStarted.
 	Options []LaunchOption
 
+	// Boot is a POSIX sh script that makes the machine end itself; nil without Info.Boots and with Job. It has no
+	// secret, and is less than 64 KiB.
+	Boot          []byte
 	AuthorizedKey string // public key in OpenSSH's one-line format for the machine's login user; may be empty
 	Job           *Job   // job road: the job that the machine runs as its only purpose; nil on the shell road
 }

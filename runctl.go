@@ -37,6 +37,7 @@ type Deadlines struct {
 	Doubt     time.Duration // looking for a machine that may have started: 3 minutes
 	Boot      time.Duration // from accepted to running: 20 minutes; then the machine is terminated
 	Connect   time.Duration // from running to reachable: 10 minutes; then the machine is terminated
+	Sync      time.Duration // bringing the code over, however often it is cut: 1 hour; Start then terminates the machine
 	Submit    time.Duration // handing the job over: 2 minutes
 	Terminate time.Duration // until the cloud shows the machine ended: 10 minutes
 }
@@ -47,7 +48,7 @@ func (d Deadlines) withDefaults() Deadlines {
 		dflt  time.Duration
 	}{
 		{&d.Call, time.Minute}, {&d.Launch, 2 * time.Minute}, {&d.Doubt, 3 * time.Minute}, {&d.Boot, 20 * time.Minute},
-		{&d.Connect, 10 * time.Minute}, {&d.Submit, 2 * time.Minute}, {&d.Terminate, 10 * time.Minute},
+		{&d.Connect, 10 * time.Minute}, {&d.Sync, time.Hour}, {&d.Submit, 2 * time.Minute}, {&d.Terminate, 10 * time.Minute},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.dflt

@@ -101,7 +101,9 @@ func (p *shellProcess) spec(j Job, digest string) (job.Spec, error) {
 	if j.Limit > 0 {
 		s.Limit = min(s.Limit, j.Limit)
 	}
-	if p.a.info.InPlace {
+	if j.Code != nil {
+		s.Code = j.Code.Digest()
+	} else if p.a.info.InPlace {
 		dir, err := filepath.Abs(j.Dir)
 		if err != nil {
 			return s, invalid("Job.Dir", "%v", err)

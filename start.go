@@ -14,7 +14,7 @@ import (
 //
 // Errors and keys are those of [Client.Launch]. When the caller cancels between launch and start, the machine
 // stays for the next Start with the same key, and ends itself after Keep. When a phase misses its deadline
-// the machine is terminated and the error is ErrTimeout.
+// the machine is terminated and the error is ErrTimeout; ErrGuard when what would end the machine did not come up.
 func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 	if s.Keep == 0 {
 		s.Keep = defaultKeep
@@ -57,8 +57,8 @@ func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) 
 		if e.MayBill = true; !closed {
 			e.Kind = ""
 		}
-		if e.Err == nil && !closed {
-			e.Err = context.Cause(ctx)
+		if !closed {
+			e.Err = context.Cause(ctx) // whatever failed meanwhile is not why
 		}
 		e.Msg = "stopped before the job was started; the machine stays for the next Start with this key and ends itself if none comes"
 		return e
@@ -101,7 +101,8 @@ func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
 
 // Submit starts a job on a machine that was launched by hand, and waits until it can be reached. The job's
 // ID is the run's idempotency key: repeated, it finds the run. A machine that is stopped, gone, another
-// owner's, or busy with a run that does not share is ErrConflict.
+// owner's, or busy with a run that does not share is ErrConflict. Submit never ends the machine, also not one
+// that has no guard: that is ErrGuard, with MayBill.
 func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 	if j.ID == "" {
 		j.ID = "r-" + shortHash(12, rand.Text())
@@ -134,36 +135,58 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 	if err := checkPlace(a, Offer{Keeps: true}, &j); err != nil {
 		return nil, err
 	}
-	return c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))
+	r, err := c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))
+	if kindOf(err) == ErrGuard {
+		e := asError(err, "")
+		e.MayBill, e.Msg = true, e.Msg+". It was left as it is, and bills until somebody terminates it"
+		err = e
+	}
+	return r, err
 }
 
-// submit brings a job to a machine: up, reachable, handed over, each within its deadline.
+// submit brings a job to a machine: up, reachable, its code there, handed over, each within its deadline.
 func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, digest string) (*Run, error) {
 	i, err := c.reach(ctx, a, i)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.greet(ctx, a, i); err != nil {
 		return nil, err
 	}
 	if err := c.mayHaveSecrets(a, i, j); err != nil {
 		return nil, err
 	}
 	p := &shellProcess{c: c, a: a, inst: i, run: j.ID}
-	err = c.phase(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", func(ctx context.Context) error {
-		for n := 1; ; n++ {
-			err := p.start(ctx, j, digest)
-			if err == nil || settles(err) {
-				return err // repeating a start finds the first, so only the others are worth it
-			}
-			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
-				return err
-			}
+	for again := false; ; again = true {
+		if err := c.sync(ctx, p, j); err != nil {
+			return nil, err
 		}
-	})
-	if err != nil {
-		return nil, err
+		err := c.handOver(ctx, p, j, digest)
+		if err == nil {
+			break
+		}
+		if again || !lacksCode(err, j) {
+			return nil, err
+		}
 	}
 	p.lease.set(j.Lease)
 	c.trace(Event{Name: EventStarted, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key, Run: j.ID})
 	return &Run{c: c, a: a, inst: i, run: j.ID, proc: p}, nil
+}
+
+// handOver starts the job. Repeating a start finds the first, so it is repeated until the answer is known.
+func (c *Client) handOver(ctx context.Context, p *shellProcess, j Job, digest string) error {
+	return c.phase(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", func(ctx context.Context) error {
+		for n := 1; ; n++ {
+			err := p.start(ctx, j, digest)
+			if err == nil || settles(err) {
+				return err
+			}
+			if wait := sleep(ctx, delay(p.inst.ID, n)); wait != nil {
+				return err
+			}
+		}
+	})
 }
 
 // settles reports whether handing the same over again cannot change the machine's answer.

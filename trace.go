@@ -29,6 +29,7 @@ const (
 	EventLaunched    = EventName("launched")    // the provider accepted
 	EventRunning     = EventName("running")     // the machine is up
 	EventConnected   = EventName("connected")   // commands can be run on it
+	EventSynced      = EventName("synced")      // its code is there
 	EventStarted     = EventName("started")     // the job was handed over
 	EventUnreachable = EventName("unreachable") // a look at the run failed; going on
 	EventEnded       = EventName("ended")       // the run has a receipt, or is lost

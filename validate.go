@@ -136,6 +136,9 @@ func checkJob(j Job) error {
 			return invalid("Job.Outputs", "%q: a path below the job's directory", clip(oneLine(o), 80))
 		}
 	}
+	if err := checkCode(j.Code); err != nil {
+		return err
+	}
 	switch {
 	case strings.ContainsAny(j.Dir, "\x00\n\r"):
 		return invalid("Job.Dir", "must be a path on one line")
@@ -176,8 +179,12 @@ func checkPlace(a *account, o Offer, j *Job) error {
 	if j == nil {
 		return nil
 	}
-	if !a.info.InPlace && j.Dir != "" && !filepath.IsLocal(filepath.FromSlash(j.Dir)) {
-		return invalid("Job.Dir", "%q leaves the run's directory; on %s it must be relative and stay inside", clip(oneLine(j.Dir), 80), a.info.Name)
+	if j.Dir != "" && (!a.info.InPlace || j.Code != nil) && !filepath.IsLocal(filepath.FromSlash(j.Dir)) {
+		what := "on " + a.info.Name
+		if j.Code != nil {
+			what = "in a copy of Job.Code"
+		}
+		return invalid("Job.Dir", "%q leaves the run's directory; %s it must be relative and stay inside", clip(oneLine(j.Dir), 80), what)
 	}
 	if len(j.Outputs) > 0 && o.EndsItself && !o.Keeps && !j.DiscardOutputs {
 		return invalid("Job.Outputs", "a machine of %s that ends itself takes uncollected outputs with it; choose an offer that keeps them, or allow it with DiscardOutputs", a.info.Name)
@@ -201,7 +208,8 @@ func digest(s LaunchSpec, j *Job) string {
 		Image          string
 		Disk           int64
 		Job            *Job
-	}{q, offer, s.Lifetime, s.Keep, s.Image, s.Disk, j})
+		Code           string `json:",omitempty"`
+	}{q, offer, s.Lifetime, s.Keep, s.Image, s.Disk, j, codeDigest(j)})
 	if err != nil {
 		panic("runctl: a request that cannot be digested: " + err.Error()) // plain data only
 	}

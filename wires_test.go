@@ -1,6 +1,8 @@
 package runctl_test
 
 import (
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +28,13 @@ func TestRunsOnAMachineShareOneConnection(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
+	m, err := c.Machine(t.Context(), i.Ref())
+	require.NoError(t, err)
+	var out strings.Builder
+	code, err := m.Exec(t.Context(), []string{"echo", "hello"}, nil, &out, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, 0, code)
+	require.Equal(t, "hello\n", out.String())
 	require.Equal(t, 1, cloud.Calls(fake.OpConnect))
 
 	r, err := c.Attach(t.Context(), runctl.Ref{Provider: "fake", Owner: "one", Key: "box", ID: i.ID, Run: "a"})

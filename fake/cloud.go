@@ -61,6 +61,10 @@ func NameOnly() Option { return func(c *Cloud) { c.copies = true } }
 // Process tells.
 func Exitless() Option { return func(c *Cloud) { c.info.Exits = false } }
 
+// Boots makes a cloud whose machines run the boot script that a launch gives them, and so are guarded; a fault of
+// OpBoot keeps it from running.
+func Boots() Option { return func(c *Cloud) { c.info.Boots = true } }
+
 // New makes a cloud whose machines boot at once. Without options it sells the [Catalog], on both roads,
 // and its machines end themselves: a job's vessel as soon as the job has ended, any other when it was
 // idle for LaunchRequest.Keep or its lifetime is over.

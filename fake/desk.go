@@ -28,6 +28,9 @@ func (c *Cloud) supervisor(m *machine, now time.Time) (*job.Emulator, error) {
 	}
 	if m.desk.em == nil {
 		m.desk.em = job.NewEmulator(func(s job.Spec) job.Script { return c.shellScript(m, s) })
+		if c.info.Boots && c.hit(OpBoot, []string{m.id, m.key}) == nil {
+			_ = m.desk.em.Boot(m.req.Boot)
+		}
 	}
 	return m.desk.em, nil
 }

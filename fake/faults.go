@@ -16,7 +16,8 @@ import (
 // Op names an operation of the cloud.
 type Op string
 
-// The operations. OpExec is Machine.Exec; OpProcess is Process.Status, Logs, Cancel and the beginning of Wait.
+// The operations. OpExec is Machine.Exec; OpProcess is Process.Status, Logs, Cancel and the beginning of Wait. OpBoot is
+// a machine's own run of its boot script, with [Boots]: a fault keeps it from running at all.
 const (
 	OpOffers    = Op("offers")
 	OpLaunch    = Op("launch")
@@ -28,6 +29,7 @@ const (
 	OpConnect   = Op("connect")
 	OpExec      = Op("exec")
 	OpProcess   = Op("process")
+	OpBoot      = Op("boot")
 )
 
 // NoCapacity is what a cloud answers that is certain to have none left in the offer's zone.

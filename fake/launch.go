@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -196,5 +197,6 @@ func validKeyLine(s string) bool {
 func same(a, b runctl.LaunchRequest) bool {
 	return a.Label == b.Label && a.Offer.ID == b.Offer.ID && a.Lifetime == b.Lifetime && a.Keep == b.Keep &&
 		a.MaxHourly == b.MaxHourly && a.Image == b.Image && a.Disk == b.Disk && a.AuthorizedKey == b.AuthorizedKey &&
+		bytes.Equal(a.Boot, b.Boot) &&
 		reflect.DeepEqual(a.Options, b.Options)
 }

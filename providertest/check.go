@@ -171,6 +171,7 @@ func probe(t *testing.T, h Harness) map[string]bool {
 		_, has[needJob] = find[runctl.JobRunner](c.p)
 		_, has[needNotify] = find[runctl.Notifier](c.p)
 		info := c.p.Info()
+		has[needBoots] = info.Boots
 		has[needIdempotent], has[needExits] = info.Idempotent, info.Exits && has[needJob]
 		offers, _ := c.p.Offers(c.ctx, runctl.OfferQuery{})
 		for _, o := range offers {

@@ -96,10 +96,10 @@ var execMutants = []mutant{
 	{"command on a machine that is gone is a success", "Exec/Ended", func(w *wrong) {
 		w.connect = func(ctx context.Context, i runctl.Instance, a runctl.Access) (runctl.Machine, error) {
 			m, err := w.Provider.Connect(ctx, i, a)
-			if err != nil {
+			if errors.Is(err, runctl.ErrNotFound) {
 				return deaf{}, nil
 			}
-			return m, nil
+			return m, err
 		}
 	}},
 }

@@ -20,7 +20,7 @@ type mutant struct {
 }
 
 func mutants() []mutant {
-	return slices.Concat(infoMutants, offerMutants, launchMutants, doubtMutants, refusalMutants, getMutants, listMutants,
+	return slices.Concat(infoMutants, offerMutants, launchMutants, bootMutants, doubtMutants, refusalMutants, getMutants, listMutants,
 		terminateMutants, errorMutants, wireMutants, callMutants, stopMutants, execMutants, jobMutants)
 }
 

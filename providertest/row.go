@@ -27,6 +27,8 @@ const (
 	needStranger   = "Stranger"
 	needHoldEnds   = "HoldEnds"
 	needRefusals   = "Refusals"
+	needBoots      = "Boots"
+	needHosted     = "Hosted"
 )
 
 // needs makes the list of a row's needs.
@@ -34,7 +36,7 @@ func needs(what ...string) []string { return what }
 
 // Rows returns the whole contract, in order.
 func Rows() []Row {
-	return slices.Concat(infoRows, offerRows, launchRows, doubtRows, refusalRows, getRows, listRows, terminateRows,
+	return slices.Concat(infoRows, offerRows, launchRows, bootRows, doubtRows, refusalRows, getRows, listRows, terminateRows,
 		errorRows, wireRows, callRows, stopRows, execRows, jobRows)
 }
 

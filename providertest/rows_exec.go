@@ -183,17 +183,24 @@ var execRows = []Row{
 	},
 }
 
-func (c *check) connect(i runctl.Instance) (m runctl.Machine, err error) {
+func (c *check) connect(i runctl.Instance) (runctl.Machine, error) { return c.connectAs(i, c.h.Access) }
+
+func (c *check) connectAs(i runctl.Instance, a runctl.Access) (m runctl.Machine, err error) {
 	con, _ := find[runctl.Connector](c.p)
-	c.do("Connect", func(ctx context.Context) { m, err = con.Connect(ctx, i, c.h.Access) })
+	c.do("Connect", func(ctx context.Context) { m, err = con.Connect(ctx, i, a) })
 	return m, err
 }
 
 // machine launches a machine on the shell road and connects to it.
 func (c *check) machine() (runctl.Machine, runctl.Instance) {
 	_, i := c.launch()
-	c.running(i.ID)
-	i, err := c.get(i.ID)
+	return c.enter(i.ID)
+}
+
+// enter waits for a machine and connects to it.
+func (c *check) enter(id string) (runctl.Machine, runctl.Instance) {
+	c.running(id)
+	i, err := c.get(id)
 	c.must("Get", err)
 	var m runctl.Machine
 	c.until(func() bool {

@@ -127,6 +127,10 @@ func (m wrongMachine) Exec(ctx context.Context, argv []string, in io.Reader, out
 	return m.Machine.Exec(ctx, argv, in, out, errs)
 }
 
+func (m wrongMachine) HostKey() (string, runctl.HostTrust) {
+	return m.Machine.(runctl.Hosted).HostKey()
+}
+
 func (m wrongMachine) Close() error {
 	if m.w.close != nil {
 		return m.w.close(m.id)

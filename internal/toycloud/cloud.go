@@ -36,7 +36,9 @@ type VM struct {
 	Created time.Time `json:"created"`
 	Price   *string   `json:"price"`
 
-	job *job
+	job  *job
+	boot []byte    // what it runs at every boot
+	sup  *emulator // nil: nobody asked for it yet
 }
 
 // Flavor is what can be launched, as it stands in replies.
@@ -166,6 +168,7 @@ type launch struct {
 	Spot   bool     `json:"spot"`
 	Hours  float64  `json:"hours"`
 	Args   []string `json:"args,omitempty"`
+	Boot   []byte   `json:"user_data,omitempty"`
 }
 
 // ServeHTTP is the cloud's REST interface.
@@ -221,7 +224,7 @@ func (c *Cloud) serveLaunch(w http.ResponseWriter, r *http.Request) {
 	token := r.Header.Get("Idempotency-Key")
 	v := c.byToken[token]
 	if v == nil {
-		v = c.add(VM{Name: l.Name, Flavor: l.Flavor, Region: flavors[f].Region, Spot: l.Spot, Price: flavors[f].Price})
+		v = c.add(VM{Name: l.Name, Flavor: l.Flavor, Region: flavors[f].Region, Spot: l.Spot, Price: flavors[f].Price, boot: l.Boot})
 		if l.Args != nil {
 			v.job = newJob(l.Args)
 		}

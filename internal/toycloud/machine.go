@@ -23,6 +23,8 @@ func (m *Machine) Exec(ctx context.Context, argv []string, stdin io.Reader, stdo
 		return 127, nil
 	}
 	switch argv[0] {
+	case "sh":
+		return m.shell(ctx, argv, stdin, stdout, stderr)
 	case "exit":
 		return strconv.Atoi(argv[1])
 	case "cat":

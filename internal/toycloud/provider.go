@@ -36,7 +36,7 @@ func NewProvider(c *Cloud, base string, net http.RoundTripper) *Provider {
 	return &Provider{
 		Cloud: c, Base: base, Key: c.key, MaxBody: 64 << 10, Pages: 100, Cursors: true, Path: vmPath,
 		HTTP: &http.Client{Transport: net, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		About: runctl.Info{Name: "toy", Kind: "toy", Idempotent: true, Settle: time.Second, Exits: true,
+		About: runctl.Info{Name: "toy", Kind: "toy", Idempotent: true, Settle: time.Second, Exits: true, Boots: true,
 			Markets: runctl.OnDemand | runctl.Spot, Region: "north", EndsItself: true},
 		States: map[string]runctl.State{
 			Booting: runctl.StatePending, Active: runctl.StateRunning, Pausing: runctl.StateStopping,
@@ -82,7 +82,7 @@ func (p *Provider) Offers(ctx context.Context, _ runctl.OfferQuery) ([]runctl.Of
 
 // Launch implements runctl.Provider.
 func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl.Instance, error) {
-	body := launch{Name: req.Label, Flavor: req.Offer.ID, Spot: req.Offer.Market == runctl.Spot, Hours: req.Lifetime.Hours()}
+	body := launch{Name: req.Label, Flavor: req.Offer.ID, Spot: req.Offer.Market == runctl.Spot, Hours: req.Lifetime.Hours(), Boot: req.Boot}
 	if req.Job != nil {
 		body.Args = req.Job.Args
 	}
@@ -153,10 +153,13 @@ func (p *Provider) Changed() <-chan struct{} { return p.Cloud.Changed() }
 func (p *Provider) Account() *Cloud { return p.Cloud }
 
 // Connect implements runctl.Connector.
-func (p *Provider) Connect(ctx context.Context, i runctl.Instance, _ runctl.Access) (runctl.Machine, error) {
+func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Access) (runctl.Machine, error) {
 	m := &Machine{Cloud: p.Cloud, ID: i.ID}
 	if !m.alive() {
 		return nil, &runctl.Error{Kind: runctl.ErrNotFound}
+	}
+	if key, _ := m.HostKey(); a.HostKey != "" && a.HostKey != key {
+		return nil, &runctl.Error{Kind: runctl.ErrHostKey, Err: errors.New("toy: the machine shows " + key + ", not " + a.HostKey)}
 	}
 	return m, ctx.Err()
 }
