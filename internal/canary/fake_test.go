@@ -30,7 +30,7 @@ type condition struct {
 func said(creds credentials) []condition {
 	errs := creds.sdkErrors()
 	for _, k := range []runctl.Kind{runctl.ErrInvalid, runctl.ErrNotFound, runctl.ErrConflict, runctl.ErrAuth, runctl.ErrPayment, runctl.ErrCapacity,
-		runctl.ErrQuota, runctl.ErrUnavailable, runctl.ErrTimeout, runctl.ErrUncertain, runctl.ErrHostKey, runctl.ErrLost, runctl.ErrClosed} {
+		runctl.ErrQuota, runctl.ErrUnavailable, runctl.ErrTimeout, runctl.ErrUncertain, runctl.ErrGuard, runctl.ErrHostKey, runctl.ErrLost, runctl.ErrClosed} {
 		errs["kind "+string(k)] = &runctl.Error{Kind: k, NotStarted: true, ID: creds.signed(), Msg: "see " + creds.signed(), Err: errs["a struct"]}
 	}
 	var all []condition

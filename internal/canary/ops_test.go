@@ -90,6 +90,18 @@ var ops = map[string]op{
 	}},
 	"Client.List":    {do: func(ctx context.Context, w *world) { give[[]runctl.Instance](w, "List")(w.client.List(ctx)) }},
 	"Client.ListAll": {do: func(ctx context.Context, w *world) { give[[]runctl.Instance](w, "ListAll")(w.client.ListAll(ctx)) }},
+	"Client.Machine": {do: func(ctx context.Context, w *world) {
+		m, err := w.client.Machine(ctx, w.inst.Ref())
+		w.h.failure("Machine", err)
+		if m != nil {
+			w.h.hidden(atValue, "Machine", m)
+		}
+	}, bad: func(ctx context.Context, w *world) {
+		for _, ref := range append(w.elsewhere(), w.vessel.Ref()) {
+			_, err := w.client.Machine(ctx, ref)
+			w.h.failure("Machine", err)
+		}
+	}},
 	"Client.Offers": {do: func(ctx context.Context, w *world) {
 		give[[]runctl.Offer](w, "Offers")(w.client.Offers(ctx, runctl.OfferQuery{}))
 	}, bad: func(ctx context.Context, w *world) {
