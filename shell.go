@@ -50,6 +50,8 @@ func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error 
 		return p.fail(ErrInvalid, "Job."+field.Field+": "+field.Problem, nil)
 	case errors.As(err, &gap):
 		return err
+	case kindOf(err) == ErrInvalid: // it was this side's, and the connection is as good as it was
+		return p.fail(ErrInvalid, "", err)
 	}
 	if ctx.Err() == nil {
 		p.a.wires.drop(p.inst.ID)

@@ -49,7 +49,7 @@ func (c *Client) sync(ctx context.Context, p *shellProcess, j Job) error {
 	return err
 }
 
-// send is one attempt. What did not arrive as it was sent is worth another; any other refusal is an answer.
+// send is one attempt. A refusal is an answer; so is ErrInvalid, which says that this side is to blame.
 func (p *shellProcess) send(ctx context.Context, code Code) error {
 	err := p.on(ctx, func(m job.Machine) error { return code.Send(ctx, m.(Machine)) })
 	if err == nil {
@@ -58,9 +58,7 @@ func (p *shellProcess) send(ctx context.Context, code Code) error {
 	e := asError(err, ErrUnavailable)
 	e.Op = "sync"
 	if refused := (*job.Refused)(nil); errors.As(err, &refused) {
-		if e.Msg = "the machine refused the code"; refused.Code == job.RefusedSpec {
-			e.Kind = ErrUnavailable
-		}
+		e.Msg = "the machine refused the code"
 	}
 	return e
 }
