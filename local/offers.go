@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"runctl"
+	"runctl/internal/nvidia"
 )
 
 // OfferID is the id of the one offer: this computer.
@@ -64,11 +65,11 @@ func existing(dir string) string {
 
 // gpus returns the GPUs that nvidia-smi shows, none when it is missing, fails or does not answer in time.
 func gpus(ctx context.Context) runctl.GPU {
-	out, err := ask(ctx, "nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+	out, err := ask(ctx, append([]string{"nvidia-smi"}, nvidia.Query...)...)
 	if err != nil {
 		return runctl.GPU{}
 	}
-	return parseGPUs(string(out))
+	return nvidia.Parse(string(out))
 }
 
 // ask runs a tool and returns what it says. It is over after askTime even if the

@@ -95,6 +95,9 @@ var Factory = runctl.Factory{
 type Provider struct {
 	name        string
 	hosts       []*host
+	openssh     openssh
+	knownHosts  []string // in place of the configuration's; nil: none
+	firstUse    string   // the file of keys that were believed at first use; empty: none are
 	credentials string
 }
 
@@ -103,6 +106,7 @@ type host struct {
 	Host
 	id     string // as it stands in ids
 	target target
+	conn
 }
 
 // New checks the configuration and reads the files that it names. It connects to nothing. The environment
@@ -118,14 +122,25 @@ func open(cfg Config, get func(string) string) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{name: cmp.Or(cfg.Name, DefaultName), credentials: strings.Join(conf.files, ", ")}
+	p := &Provider{name: cmp.Or(cfg.Name, DefaultName), openssh: conf, knownHosts: cfg.KnownHosts, credentials: conf.files[0]}
+	if conf.agent() {
+		p.credentials += ", agent"
+	}
+	if cfg.FirstUse {
+		if cfg.StateDir == "" {
+			if cfg.StateDir, err = stateDir(get); err != nil {
+				return nil, err
+			}
+		}
+		p.firstUse = filepath.Join(cfg.StateDir, "first-use")
+	}
 	seen := map[string]bool{}
 	for _, h := range hosts {
 		if seen[h.Name] {
 			return nil, invalid("host %s is named twice", clip(h.Name))
 		}
 		seen[h.Name] = true
-		own := &host{Host: h, id: hostID(h.Name)}
+		own := &host{Host: h, id: hostID(h.Name), conn: conn{lock: make(chan struct{}, 1)}}
 		if err := own.check(); err != nil {
 			return nil, err
 		}
@@ -200,6 +215,8 @@ func (h *host) check() error {
 		return invalid("host %s: JobUser must be the name of a user of the host", name)
 	case h.Root != "" && !validRoot(h.Root):
 		return invalid("host %s: Root must be an absolute path on the host", name)
+	case h.JobUser != "" && h.Root == "":
+		return invalid("host %s: JobUser needs a Root that others may pass through, such as /var/lib/runctl-host", name)
 	case h.MaxLifetime < 0:
 		return invalid("host %s: MaxLifetime must not be negative", name)
 	}
@@ -224,6 +241,21 @@ func clientConfig(cfg Config, get func(string) string) (openssh, error) {
 	}
 	c.files = []string{cfg.ConfigFile}
 	return c, nil
+}
+
+// stateDir is the default of Config.StateDir. As its specification says, XDG_STATE_HOME counts only when it is
+// absolute.
+func stateDir(get func(string) string) (string, error) {
+	if d := get("RUNCTL_STATE_DIR"); d != "" {
+		return filepath.Join(d, "ssh"), nil
+	}
+	if d := get("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "runctl", "ssh"), nil
+	}
+	if d := get("HOME"); d != "" {
+		return filepath.Join(d, ".local", "state", "runctl", "ssh"), nil
+	}
+	return "", invalid("no place for state: set RUNCTL_STATE_DIR or HOME")
 }
 
 // invalid makes the error for a request or a setting that cannot work here. Nothing was started.

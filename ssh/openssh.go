@@ -16,18 +16,18 @@ import (
 // target is how OpenSSH's client configuration says that a host is reached, as far as this package knows its
 // words. What ssh(1) would read differently is an error here, never a guess.
 type target struct {
-	alias         string // as written, without user and port
-	host          string // HostName, else the alias
-	user          string
-	port          string
-	identities    []string // as configured; nil: OpenSSH's defaults
-	only          bool     // IdentitiesOnly
-	agent         string   // socket; empty: none
-	known         []string // UserKnownHostsFile and GlobalKnownHostsFile
-	keyAlias      string   // HostKeyAlias
-	jumps         []string // ProxyJump, the nearest first
-	viaCommand    bool     // ProxyCommand
-	knownWasGiven bool
+	alias      string // as written, without user and port
+	host       string // HostName, else the alias
+	user       string
+	port       string
+	identities []string // as configured; nil: OpenSSH's defaults
+	only       bool     // IdentitiesOnly
+	agent      string   // socket; empty: none
+	known      []string // UserKnownHostsFile and GlobalKnownHostsFile
+	keyAlias   string   // HostKeyAlias
+	jumps      []string // ProxyJump, the nearest first
+	viaCommand bool     // ProxyCommand
+	defaults   []string // identity files to try where none are configured
 }
 
 // openssh reads client configuration. Its files are read anew for each host, as ssh(1) does.
@@ -97,6 +97,9 @@ func (c openssh) resolve(name string) (target, error) {
 	}
 	return e.target()
 }
+
+// agent reports whether there is an agent to ask, whatever single hosts may say.
+func (c openssh) agent() bool { return c.env("SSH_AUTH_SOCK") != "" }
 
 // evaluation goes through configuration for one host.
 type evaluation struct {
@@ -372,7 +375,7 @@ func (c openssh) expand(s string, t *target) (string, error) {
 // target makes the result of what was read.
 func (e *evaluation) target() (target, error) {
 	t := target{alias: e.alias, host: strings.ToLower(e.hostName()), user: e.first("user", e.user), port: e.first("port", "22"),
-		only: e.first("identitiesonly", "no") == "yes", keyAlias: e.first("hostkeyalias", ""), knownWasGiven: e.values["userknownhostsfile"] != nil}
+		only: e.first("identitiesonly", "no") == "yes", keyAlias: e.first("hostkeyalias", ""), defaults: defaultKeyFiles(e.home)}
 	if n, err := strconv.ParseUint(t.port, 10, 16); err != nil || n == 0 {
 		return t, fmt.Errorf("port %q for %s: must be 1 to 65535", t.port, e.alias)
 	}

@@ -50,7 +50,7 @@ const (
 	absentCode  = 213
 	maxReply    = 1 << 20
 	maxLine     = 16 << 10
-	maxSeconds  = 1 << 40
+	maxSeconds  = 253402300799 // the end of the year 9999; centiseconds, too, stay below
 )
 
 // Codes of refusals that mean something to us.

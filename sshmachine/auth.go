@@ -51,22 +51,26 @@ func Agent() (ssh.AuthMethod, error) {
 	if err := askAgent(sock, func(agent.ExtendedAgent) error { return nil }); err != nil {
 		return nil, err
 	}
-	return ssh.PublicKeysCallback(func() (signers []ssh.Signer, err error) {
-		err = askAgent(sock, func(a agent.ExtendedAgent) error {
-			keys, err := a.List()
-			for _, k := range keys {
-				signers = append(signers, agentSigner{sock: sock, key: k})
-			}
-			return err
-		})
-		return signers, err
-	}), nil
+	return ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return AgentSigners(sock) }), nil
+}
+
+// AgentSigners returns the keys of the agent that listens on a socket, to be put together with others: of several
+// methods that use keys, only the first is tried. The agent is asked again for each signature.
+func AgentSigners(sock string) (signers []ssh.Signer, err error) {
+	err = askAgent(sock, func(a agent.ExtendedAgent) error {
+		keys, err := a.List()
+		for _, k := range keys {
+			signers = append(signers, agentSigner{sock: sock, key: k})
+		}
+		return err
+	})
+	return signers, err
 }
 
 func askAgent(sock string, f func(agent.ExtendedAgent) error) error {
 	c, err := net.Dial("unix", sock)
 	if err != nil {
-		return fmt.Errorf("ssh: the agent of SSH_AUTH_SOCK does not answer: %w", err)
+		return fmt.Errorf("ssh: the agent does not answer: %w", err)
 	}
 	defer c.Close()
 	return f(agent.NewClient(c))

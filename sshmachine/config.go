@@ -20,6 +20,8 @@ type Config struct {
 	Auth []ssh.AuthMethod // tried in order; see Signer, KeyFile, Agent
 	// Trust decides whether the host key is the host's. It is required: there is no way to believe any key.
 	Trust Trust
+	// HostKeyAlias is the name by which Trust looks the host up, as OpenSSH's option does; empty: Addr.
+	HostKeyAlias string
 	// Jump is a host to go through. It is trusted and entered on its own.
 	Jump *Config
 	// Dial opens the network connection; nil: a net.Dialer. With a Jump it is not used, only the Jump's is.
@@ -79,6 +81,14 @@ func (c Config) checked(depth int) (Config, error) {
 		c.Jump = &j
 	}
 	return c, nil
+}
+
+// trusted is the host:port by which Trust knows the host.
+func (c Config) trusted() string {
+	if c.HostKeyAlias != "" {
+		return net.JoinHostPort(c.HostKeyAlias, "22")
+	}
+	return c.Addr
 }
 
 func invalid(addr, msg string) error {

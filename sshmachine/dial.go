@@ -21,7 +21,7 @@ func (m *Machine) connect(ctx context.Context) (*link, error) {
 	trust := m.trust()
 	algorithms := plainKeys()
 	if trust.algorithms != nil {
-		algorithms = trust.algorithms(m.c.Addr)
+		algorithms = trust.algorithms(m.c.trusted())
 	}
 	var first error
 	for {
@@ -67,7 +67,7 @@ func (m *Machine) attempt(ctx context.Context, trust Trust, algorithms []string)
 			}
 			shown = key
 			at.begin("host key", false)
-			if err := trust.check(m.c.Addr, key); err != nil {
+			if err := trust.check(m.c.trusted(), key); err != nil {
 				return err
 			}
 			believed = true

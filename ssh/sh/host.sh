@@ -5,7 +5,8 @@
 #   ending.N     why the end of claim N was asked for, and whether its files go with it; the first one stands
 #   free.N       why and when it has ended
 #   ender.N.K    who is ending it
-#   N/ gone.N/   RUNCTL_ROOT of its runs; the same while it is being removed
+#   N/           RUNCTL_ROOT of its runs; when it has been removed a link that leads nowhere, so that nothing starts there
+#   gone.N/      the same, being removed
 #   id           random: two hosts with one id are one machine, or share a disk
 #   v1/          this script, by digest
 # Times are hundredths of a second of uptime within one boot, and seconds of the wall clock otherwise.
@@ -25,13 +26,15 @@ else
   boot=$(sysctl -n kern.bootsessionuuid 2>/dev/null) || boot=none
   now() { now=$(date +%s)00; }
 fi
-born() { # PID: boot and start of a process into $born, so that a reused pid is never taken for the old one
+born() { # PID: when it began into $born, so that a reused pid is never taken for the old one
   if [ -r "$proc/self/stat" ]; then
     all=; { read -r all <"$proc/$1/stat"; } 2>/dev/null; [ -n "$all" ] || return 1
     set -- ${all##*) }; case $1 in [ZX]) return 1 ;; esac
-    born=$boot:${20}
-  else kill -0 "$1" 2>/dev/null && born=$boot:; fi
+    born=${20}
+  else born=$(ps -o lstart= -p "$1" 2>/dev/null) && born=$(IFS=' '; set -f; set -- $born; IFS=_; echo "$*"); fi
 }
+identity() { born $$ && me=$boot:$$:$born; }
+lives() { who=${1#*:}; [ -n "$1" ] && [ "${1%%:*}" = "$boot" ] && born "${who%%:*}" && [ "$born" = "${who#*:}" ]; } # IDENTITY
 detach() { # a session of its own, that does not count as one of a claim's
   if command -v setsid >/dev/null 2>&1; then (unset RUNCTL_ROOT; exec setsid "$@") </dev/null >/dev/null 2>&1 &
   else set -m; (unset RUNCTL_ROOT; exec "$@") </dev/null >/dev/null 2>&1 & set +m; fi
@@ -61,72 +64,94 @@ show() { # N: a claim as its links have it
   say claim n="$1" text="$(readlink "$root/claim.$1")"
   [ ! -L "$root/ending.$1" ] || say ending n="$1" text="$(readlink "$root/ending.$1")"
   [ ! -L "$root/free.$1" ] || say free n="$1" text="$(readlink "$root/free.$1")"
-  [ ! -d "$root/$1" ] || say kept n="$1"
+  [ ! -d "$root/$1" ] || [ -L "$root/$1" ] || say kept n="$1"
 }
+quote() { printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"; }
 held() { top "$root/claim."; [ "$n" != 0 ] && [ ! -L "$root/free.$n" ]; } # the claim that holds the host into n
 
 # --- the end of a claim ---
-ask_end() { ln -s "up=$now at=$wall boot=$boot drop=$2 why=$3" "$root/ending.$1" 2>/dev/null; } # N DROP WHY
-tend() { # what nobody else may be there to do: end a claim whose time is over, go on with an end that was cut off
-  held || return
-  text=$(readlink "$root/claim.$n")
-  case $text in 'v=1 '*) ;; *) return ;; esac
-  if [ ! -L "$root/ending.$n" ]; then
-    overdue && ! guarded "$n" && ask_end "$n" 0 'its lifetime is over' || return
-  fi
-  ender "$n" || detach sh "$0" end "$root" "$n"
-}
+ask_end() { # N DROP WHY: from now on no run starts there, and what started before is seen by whoever ends the claim
+  mkdir -p "$root/$1/guard" && ln -s terminated "$root/$1/guard/ending"
+  ln -s "up=$now at=$wall boot=$boot drop=$2 why=$3" "$root/ending.$1"
+} 2>/dev/null
 overdue() { # by the claim in $text
   of life "$text"; life=$value; of boot "$text"
   if [ "$value" = "$boot" ]; then of up "$text"; [ $((now - value)) -ge $((life * 100)) ]
   else of at "$text"; [ $((wall - value)) -ge "$life" ]; fi
 }
+tend() { # what nobody else may be there to do: wake a guard, go on with an end that was cut off
+  held || return
+  text=$(readlink "$root/claim.$n")
+  case $text in 'v=1 '*) ;; *) return ;; esac
+  if [ ! -L "$root/ending.$n" ]; then
+    d=$root/$n
+    if [ -L "$d/guard/arm" ]; then # every verb of the supervisor wakes the guard
+      ward "$d" || ! supervisor "$d" || RUNCTL_ROOT=$d sh "$s" list >/dev/null 2>&1
+      return
+    fi
+    overdue || return # and never armed: whoever claimed it went away
+    ask_end "$n" 0 'its lifetime is over'
+  fi
+  ender "$n" || detach sh "$0" end "$root" "$n"
+}
 ender() { # N: is it being ended by a living process?
   k=$n; top "$root/ender.$1."; K=$n n=$k
-  [ "$K" != 0 ] && who=$(readlink "$root/ender.$1.$K") && born "${who%%:*}" && [ "$born" = "${who#*:}" ]
+  [ "$K" != 0 ] && lives "$(readlink "$root/ender.$1.$K")"
 }
-guarded() { return 1; }
+ward() { # DIR: does its guard live? its pid into $pid
+  k=$n; top "$1/guard/"; g=$(readlink "$1/guard/$n"); n=$k
+  pid=${g#*:}; pid=${pid%%:*}; lives "$g"
+}
+supervisor() { s=$(ls -t "$1"/v1/sup-* 2>/dev/null | head -n 1); [ -n "$s" ]; } # DIR: the latest installed there into $s
 runs() { # DIR: the runs there that are not over into $live; what cannot be read is not over
   live=
-  s=$(ls -t "$1"/v1/sup-* 2>/dev/null | head -n 1)
-  [ -n "$s" ] && [ -d "$1/own" ] || return 0
-  r=$(RUNCTL_ROOT=$1 sh "$s" list 2>/dev/null)
-  case $r in *"RUNCTL1 end") ;; *) live=?; return ;; esac
-  while read -r tag kind run phase _; do
-    case $tag$kind:${phase#phase=} in RUNCTL1status:done | RUNCTL1status:lost | RUNCTL1status:none) ;; RUNCTL1status:*) live="$live ${run#run=}" ;; esac
-  done <<END
-$r
-END
+  supervisor "$1" || return 0
+  for f in "$1"/own/*/d; do
+    f=${f%/d}; [ -L "$f/d" ] && [ ! -L "$f/f" ] || continue
+    case $(RUNCTL_ROOT=$1 sh "$s" status "${f##*/}" 2>/dev/null) in
+      *" phase=none "*end | *" phase=lost "*end | *" phase=done "*end) ;;
+      *) live="$live ${f##*/}" ;;
+    esac
+  done
 }
-strays() { # DIR SIGNAL: commands there that are no runs, and what served them
+strays() { # DIR SIGNAL: commands there that are no runs, and what served those
   p=$(echo "RUNCTL_ROOT=$1" | grep -zlxFf - "$proc"/[0-9]*/environ 2>/dev/null)
   for f in $p; do f=${f#"$proc/"}; f=${f%/environ}; [ "$f" = $$ ] || kill -s "$2" "$f"; done 2>/dev/null
   [ -n "$p" ]
 }
 v_end() { # N, by a process of its own
   ender "$1" && exit
-  born $$ && ln -s "$$:$born" "$root/ender.$1.$((K + 1))" 2>/dev/null || exit
+  identity && ln -s "$me" "$root/ender.$1.$((K + 1))" 2>/dev/null || exit
   d=$root/$1 asked=' '
   while runs "$d"; [ -n "$live" ]; do
     for r in $live; do
       case $asked in *" $r "*) continue ;; esac
-      [ "$r" = '?' ] || RUNCTL_ROOT=$d sh "$s" cancel "$r" 10000 >/dev/null 2>&1
+      RUNCTL_ROOT=$d sh "$s" cancel "$r" 10000 >/dev/null 2>&1
       asked="$asked$r "
     done
     sleep 1
   done
+  ln -s . "$d/guard/over" 2>/dev/null; rm -rf "$d/guard/arm" "$d/guard/end.d" # its guard has done its work, and none comes back
+  ! ward "$d" || kill -s KILL "$pid" 2>/dev/null
   i=0; while [ $i -lt 40 ] && strays "$d" TERM; do nap; i=$((i + 1)); done
   i=0; while [ $i -lt 40 ] && strays "$d" KILL; do nap; i=$((i + 1)); done
   text=$(readlink "$root/ending.$1"); of drop "$text"
-  [ "$value" != 1 ] || mv "$d" "$root/gone.$1" 2>/dev/null
+  [ "$value" != 1 ] || drop "$1"
   now; ln -s "up=$now at=$(date +%s) boot=$boot why=${text#*why=}" "$root/free.$1" 2>/dev/null
   rm -f "$root/ender.$1".*
   rm -rf "$root/gone.$1"
 }
+drop() { # N: its files out of the way, and nothing can come in their place
+  rm -rf "$root/gone.$1"; i=0
+  until [ -L "$root/$1" ] || [ $i = 20 ]; do
+    [ ! -d "$root/$1" ] || mv "$root/$1" "$root/gone.$1"
+    ln -s ended "$root/$1"; i=$((i + 1))
+  done 2>/dev/null
+}
 v_tidy() { # what ended a week ago, and what a crash left half removed
   for f in $(find "$root" -maxdepth 1 -type l -name 'free.*' -mtime +6 2>/dev/null); do
-    f=${f##*.}; [ ! -d "$root/$f" ] || mv "$root/$f" "$root/gone.$f"
-  done 2>/dev/null
+    f=${f##*.}; [ -L "$root/$f" ] || [ ! -d "$root/$f" ] || drop "$f"
+  done
   rm -rf "$root"/gone.*
 }
 
@@ -148,6 +173,7 @@ v_probe() {
 }
 v_claim() { # LABEL TOKEN LIFE KEEP GPU OPEN
   number "$3"; number "$4"
+  [ "$6" != 1 ] || [ "$(id -u)" = 0 ] || bye refused code=77 text='only root can run jobs as another user, and the login user is not root'
   hello; own_disk
   while :; do
     top "$root/claim."; last=$n
@@ -160,7 +186,9 @@ v_claim() { # LABEL TOKEN LIFE KEEP GPU OPEN
     ln -s "v=1 boot=$boot up=$now at=$wall life=$3 keep=$4 tok=$2 gpu=$5 label=$1" "$root/claim.$n" 2>/dev/null && break
     [ -L "$root/claim.$n" ] || bye refused code=74 text="cannot write below $root"
   done
-  mkdir -p "$root/$n"; [ "$6" != 1 ] || chmod 711 "$root" "$root/$n"
+  [ "$6" != 1 ] || chmod 711 "$root"
+  mkdir -p "$root/$n/guard/end.d" &&
+    printf 'sh %s over %s %s "$1"\n' "$(quote "$0")" "$(quote "$root")" "$n" >"$root/$n/guard/end.d/50-free"
   detach sh "$0" tidy "$root"
   show "$n"; say end
 }
@@ -187,14 +215,21 @@ v_release() { # N
     ask_end "$1" 1 terminated
     ender "$1" || detach sh "$0" end "$root" "$1"
     i=0; until [ -L "$root/free.$1" ] || [ $i -ge 10 ]; do nap; i=$((i + 1)); done
-  elif [ -d "$root/$1" ]; then
-    mv "$root/$1" "$root/gone.$1"; detach sh "$0" tidy "$root"
+  elif [ -d "$root/$1" ] && [ ! -L "$root/$1" ]; then
+    drop "$1"; detach sh "$0" tidy "$root"
   fi
   show "$1"; say end
 }
 v_over() { # N WHY: the end step of the claim's guard
   number "$1"; hello
-  ask_end "$1" 0 "$2"
+  case $2 in
+    lifetime) why='its lifetime is over' ;;
+    idle) why='nothing ran on it for its keep time' ;;
+    lease) why='the lease of its last run is over' ;;
+    reboot) why='nobody came for it after a reboot' ;;
+    *) why=$2 ;;
+  esac
+  ask_end "$1" 0 "$why"
   ender "$1" || detach sh "$0" end "$root" "$1"
   until [ -L "$root/free.$1" ]; do sleep 1; done
   say end

@@ -1,4 +1,4 @@
-package local
+package nvidia
 
 import (
 	"strings"
@@ -47,15 +47,15 @@ func TestNamesOfNvidiaSMIBecomeCanonical(t *testing.T) {
 		if want.Model != "" {
 			want.Count = 1
 		}
-		assert.Equal(t, want, parseGPUs(line+"\n"), line)
+		assert.Equal(t, want, Parse(line+"\n"), line)
 	}
 }
 
 func TestEqualGPUsAreCountedAndTheLargerGroupIsOffered(t *testing.T) {
 	assert.Equal(t, runctl.GPU{Model: "H100-SXM", Count: 8, Memory: 80 << 10},
-		parseGPUs(strings.Repeat("NVIDIA H100 80GB HBM3, 81559\r\n", 8)))
-	assert.Equal(t, runctl.GPU{Model: "T4", Count: 2, Memory: 16 << 10}, parseGPUs("NVIDIA L4, 23034\nTesla T4, 15360\nTesla T4, 15360\n"))
-	assert.Equal(t, runctl.GPU{Model: "L4", Count: 1, Memory: 24 << 10}, parseGPUs("Tesla T4, 15360\nNVIDIA L4, 23034"))
+		Parse(strings.Repeat("NVIDIA H100 80GB HBM3, 81559\r\n", 8)))
+	assert.Equal(t, runctl.GPU{Model: "T4", Count: 2, Memory: 16 << 10}, Parse("NVIDIA L4, 23034\nTesla T4, 15360\nTesla T4, 15360\n"))
+	assert.Equal(t, runctl.GPU{Model: "L4", Count: 1, Memory: 24 << 10}, Parse("Tesla T4, 15360\nNVIDIA L4, 23034"))
 }
 
 func TestEveryCanonicalNameMapsToItself(t *testing.T) {
@@ -73,7 +73,7 @@ func FuzzParseGPUs(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		g := parseGPUs(s)
+		g := Parse(s)
 		if g == (runctl.GPU{}) {
 			return
 		}

@@ -1,4 +1,5 @@
-package local
+// Package nvidia reads what nvidia-smi says of GPUs.
+package nvidia
 
 import (
 	"slices"
@@ -8,10 +9,13 @@ import (
 	"runctl"
 )
 
-// parseGPUs reads the answer of nvidia-smi: one line "name, MiB" for each GPU. Lines that are none are
+// Query are the arguments whose answer Parse reads.
+var Query = []string{"--query-gpu=name,memory.total", "--format=csv,noheader,nounits"}
+
+// Parse reads the answer of nvidia-smi: one line "name, MiB" for each GPU. Lines that are none are
 // passed over. A [runctl.GPU] is a number of equal GPUs, so of several models it is the one of most
 // GPUs, then of most memory, that is offered.
-func parseGPUs(out string) runctl.GPU {
+func Parse(out string) runctl.GPU {
 	var found []runctl.GPU
 	for line := range strings.Lines(out) {
 		i := strings.LastIndexByte(line, ',')
