@@ -23,8 +23,11 @@ func (p *Provider) arm(ctx context.Context, h *host, r report, c claim) error {
 		return job.Arm(ctx, rooted{Machine: m, root: r.root + "/" + strconv.FormatInt(c.n, 10)}, g)
 	})
 	var no *job.Refused
-	if errors.As(err, &no) {
-		return &runctl.Error{Kind: runctl.ErrInvalid, Err: err, Msg: "host " + h.Name + " was claimed, and refused its guard; terminate " + h.instanceID(c.n)}
+	if !errors.As(err, &no) {
+		return err
 	}
-	return err
+	// A host without a guard would be held until somebody comes; so it is not held at all.
+	ended := p.release(ctx, h, c.n)
+	return &runctl.Error{Kind: runctl.ErrInvalid, Scope: runctl.ScopeOffer, NotStarted: ended == nil, MayBill: ended != nil, ID: h.instanceID(c.n),
+		Err: errors.Join(err, ended), Msg: "host " + h.Name + " refused the guard of the claim, so the claim was ended"}
 }

@@ -180,10 +180,13 @@ func object(d *json.Decoder, where string, f func(key string) error) error {
 	return nil
 }
 
-// clip makes one short line of a text from outside.
-func clip(s string) string {
-	if len(s) > 80 {
-		s = s[:80] + "..."
+// clip makes one short line of a name from outside, and printable of what a host said.
+func clip(s string) string      { return oneLine(s, 80) }
+func printable(s string) string { return oneLine(s, 400) }
+
+func oneLine(s string, n int) string {
+	if len(s) > n {
+		s = s[:n] + "..."
 	}
 	q := strconv.QuoteToASCII(s)
 	return q[1 : len(q)-1]

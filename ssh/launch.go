@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,16 +21,13 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 	if err != nil {
 		return runctl.Instance{}, err
 	}
-	open := "0"
-	if h.JobUser != "" {
-		open = "1"
-	}
-	r, err := p.call(ctx, h, "claim", req.Label, tokenOf(req.Token), seconds(req.Lifetime), seconds(req.Keep), formatGPU(req.Offer.GPU), open)
+	token := tokenOf(req.Token)
+	r, err := p.call(ctx, h, "claim", req.Label, token, seconds(req.Lifetime), seconds(req.Keep), formatGPU(req.Offer.GPU), cmp.Or(h.JobUser, "-"))
 	if err != nil {
 		return runctl.Instance{}, notClaimed(h, err)
 	}
-	if len(r.claims) != 1 {
-		return runctl.Instance{}, errDamaged
+	if len(r.claims) != 1 || r.held == 0 && fields(r.claims[0].text).words["tok"] != token {
+		return runctl.Instance{}, fmt.Errorf("host %s: %w", h.Name, errDamaged)
 	}
 	c := r.claims[0]
 	i := p.instance(h, r, c)
@@ -123,10 +121,14 @@ func (p *Provider) Terminate(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	return p.release(ctx, h, n)
+}
+
+func (p *Provider) release(ctx context.Context, h *host, n int64) error {
 	r, err := p.call(ctx, h, "release", strconv.FormatInt(n, 10))
 	var no *refusal
 	if errors.As(err, &no) {
-		return &runctl.Error{Kind: runctl.ErrInvalid, ID: id, Err: err, Msg: "host " + h.Name + " did not end it"}
+		return &runctl.Error{Kind: runctl.ErrInvalid, ID: h.instanceID(n), Err: err, Msg: "host " + h.Name + " did not end it"}
 	}
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (h *host) instanceID(n int64) string { return h.id + ":" + strconv.FormatIn
 func (p *Provider) find(id string) (*host, int64, error) {
 	name, number, ok := strings.Cut(id, ":")
 	n, err := strconv.ParseInt(number, 10, 64)
-	if !ok || err != nil || n < 1 || strconv.FormatInt(n, 10) != number {
+	if !ok || name == "" || err != nil || n < 1 || strconv.FormatInt(n, 10) != number {
 		return nil, 0, &runctl.Error{Kind: runctl.ErrNotFound, ID: id, Msg: "there is no such instance: ids here are HOST:NUMBER"}
 	}
 	for _, h := range p.hosts {

@@ -162,7 +162,8 @@ func (e *evaluation) line(line, file string, depth int) error {
 		return fmt.Errorf("%s needs a value", word)
 	case keywords[word]:
 		e.values[word] = append(e.values[word], args[0])
-	case e.values[word] == nil && (word != "proxyjump" || e.values["proxycommand"] == nil) && (word != "proxycommand" || e.values["proxyjump"] == nil):
+	case word == "proxyjump" && e.values["proxycommand"] != nil, word == "proxycommand" && !none(e.first("proxyjump", "none")):
+	case e.values[word] == nil:
 		e.values[word] = args
 	}
 	return nil
@@ -222,9 +223,9 @@ func (e *evaluation) match(args []string) error {
 		list := strings.Split(value, ",")
 		switch word {
 		case "host":
-			fail(matchAny(list, e.hostName()), not)
+			fail(matchAny(lower(list), strings.ToLower(e.hostName())), not)
 		case "originalhost":
-			fail(matchAny(list, e.alias), not)
+			fail(matchAny(lower(list), strings.ToLower(e.alias)), not)
 		case "user":
 			fail(matchAny(list, e.first("user", e.user)), not)
 		case "localuser":
@@ -252,6 +253,8 @@ func (e *evaluation) first(word, otherwise string) string {
 func (e *evaluation) hostName() string {
 	return strings.NewReplacer("%%", "%", "%h", e.alias).Replace(e.first("hostname", e.alias))
 }
+
+func lower(all []string) []string { return strings.Split(strings.ToLower(strings.Join(all, ",")), ",") }
 
 // matchAny reports whether s matches one of the patterns and none of those with a '!'.
 func matchAny(patterns []string, s string) bool {
@@ -337,6 +340,8 @@ func splitLine(line string) (word string, args []string, err error) {
 	return word, args, nil
 }
 
+func none(value string) bool { return strings.EqualFold(value, "none") }
+
 // expand replaces ~, ${NAME} and the %-tokens of t in a file's name; without t there are none of those.
 func (c openssh) expand(s string, t *target) (string, error) {
 	if rest, ok := strings.CutPrefix(s, "~/"); ok {
@@ -379,10 +384,8 @@ func (e *evaluation) target() (target, error) {
 	if n, err := strconv.ParseUint(t.port, 10, 16); err != nil || n == 0 {
 		return t, fmt.Errorf("port %q for %s: must be 1 to 65535", t.port, e.alias)
 	}
-	if v := e.first("proxycommand", "none"); !strings.EqualFold(v, "none") {
-		t.viaCommand = true
-	}
-	if v := e.first("proxyjump", "none"); !strings.EqualFold(v, "none") {
+	t.viaCommand = !none(e.first("proxycommand", "none"))
+	if v := e.first("proxyjump", "none"); !none(v) {
 		t.jumps = strings.Split(v, ",")
 	}
 	if v := e.first("identityagent", "SSH_AUTH_SOCK"); v == "SSH_AUTH_SOCK" {
@@ -397,7 +400,7 @@ func (e *evaluation) target() (target, error) {
 	}
 	paths := func(words []string) (all []string, err error) {
 		for _, w := range words {
-			if strings.EqualFold(w, "none") {
+			if none(w) {
 				continue
 			}
 			p, err := e.expand(w, &t)

@@ -26,12 +26,12 @@ import (
 //	verb     args                                reply
 //	install  DIGEST BYTES, script on stdin       installed
 //	probe                                        host shape gpu... [the claim that holds the host]
-//	claim    LABEL TOKEN LIFE KEEP GPU OPEN      host, the claim of TOKEN; or another's and held
+//	claim    LABEL TOKEN LIFE KEEP GPU USER      host, the claim of TOKEN; or another's and held
 //	look     [N]                                 host, one claim; or the latest one and those with files
 //	release  N                                   host, the claim
 //	over     N WHY                               nothing, when the claim has ended: for its guard
 //
-// LIFE and KEEP are seconds; OPEN is 1 where jobs run as another user, who must be able to pass through ROOT.
+// LIFE and KEEP are seconds; USER is whom jobs run as, "-" for the login user.
 //
 // Every reply line starts with "RUNCTLH1 ", a kind and key=value fields split by single spaces; text= is always last
 // and takes the rest of the line. Lines without the sentinel are start-up noise. A reply is complete only with its
@@ -51,12 +51,6 @@ const (
 	maxReply    = 1 << 20
 	maxLine     = 16 << 10
 	maxSeconds  = 253402300799 // the end of the year 9999; centiseconds, too, stay below
-)
-
-// Codes of refusals that mean something to us.
-const (
-	codeShared = 78 // the root is on a disk that several hosts may share
-	codeByHand = 65 // the claim was made by hand
 )
 
 //go:embed sh/host.sh
@@ -158,7 +152,7 @@ func parseReport(b []byte) (report, error) {
 		case "held":
 			r.held = n
 		case "refused":
-			return r, &refusal{code: int(f.number("code")), text: clip(f.words["text"])}
+			return r, &refusal{code: int(f.number("code")), text: printable(f.words["text"])}
 		case "end":
 			r.ended = true
 		}
@@ -229,7 +223,7 @@ func call(ctx context.Context, m runctl.Machine, root, verb string, args ...stri
 				return report{}, err
 			}
 		default:
-			return report{}, fmt.Errorf("%s: exit code %d: %s", verb, code, clip(errs))
+			return report{}, fmt.Errorf("%s: exit code %d: %s", verb, code, printable(errs))
 		}
 	}
 }
@@ -244,9 +238,9 @@ func install(ctx context.Context, m runctl.Machine, root string) error {
 	switch {
 	case refused:
 		reason, _, _ = bytes.Cut(reason, []byte("\n"))
-		return &refusal{code: int(fields(string(reason)).number("code")), text: clip(fields(string(reason)).words["text"])}
+		return &refusal{code: int(fields(string(reason)).number("code")), text: printable(fields(string(reason)).words["text"])}
 	case !bytes.Contains(out, []byte("\n"+sentinel+"installed\n"+sentinel+"end\n")):
-		return fmt.Errorf("install: exit code %d: %s", code, clip(errs))
+		return fmt.Errorf("install: exit code %d: %s", code, printable(errs))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (h *shellHost) ask(verb string, args ...string) report {
 // claim claims the host for a token, with an hour.
 func (h *shellHost) claim(token string) report {
 	h.t.Helper()
-	return h.ask("claim", "rc1-me-"+token+"-x", token, "3600", "0", "-", "0")
+	return h.ask("claim", "rc1-me-"+token+"-x", token, "3600", "0", "-", "-")
 }
 
 func (h *shellHost) link(name string) string {
@@ -165,7 +165,7 @@ func TestOfTwentyLaunchesAtOnceOneGetsTheHost(t *testing.T) {
 		var all sync.WaitGroup
 		for k := range many {
 			all.Go(func() {
-				r, err := call(t.Context(), h, h.root, "claim", fmt.Sprintf("rc1-me-k%d-x", k), fmt.Sprint("token", k), "3600", "0", "-", "0")
+				r, err := call(t.Context(), h, h.root, "claim", fmt.Sprintf("rc1-me-k%d-x", k), fmt.Sprint("token", k), "3600", "0", "-", "-")
 				assert.NoError(t, err)
 				got[k] = r
 			})
@@ -175,7 +175,8 @@ func TestOfTwentyLaunchesAtOnceOneGetsTheHost(t *testing.T) {
 		require.Len(t, winners, 1)
 		require.Len(t, winners[0].claims, 1)
 		for _, r := range got {
-			assert.Equal(t, winners[0].claims, r.claims, "everybody is told who has it")
+			require.Len(t, r.claims, 1)
+			assert.Equal(t, winners[0].claims[0].text, r.claims[0].text, "everybody is told who has it")
 			assert.EqualValues(t, 1, r.claims[0].n)
 		}
 		links, _ := filepath.Glob(filepath.Join(h.root, "claim.*"))
@@ -202,7 +203,7 @@ func TestATokenIsOneClaimForEver(t *testing.T) {
 		h.freed(2)
 		var all sync.WaitGroup
 		for k := range got {
-			all.Go(func() { got[k], _ = call(t.Context(), h, h.root, "claim", "rc1-me-c-x", "c", "60", "0", "-", "0") })
+			all.Go(func() { got[k], _ = call(t.Context(), h, h.root, "claim", "rc1-me-c-x", "c", "60", "0", "-", "-") })
 		}
 		all.Wait()
 		for _, r := range got {
@@ -275,5 +276,142 @@ func TestAThousandClaimsCostNoProcessEach(t *testing.T) {
 		many := cost(1000)
 		t.Logf("page faults of two launches and two looks: %d after 10 claims, %d after 1000", few, many)
 		assert.Less(t, many-few, few, "a process for each claim would cost some 50 each")
+	})
+}
+
+func TestAHoldMadeByHandIsNotOurs(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		h.ask("probe")
+		require.NoError(t, os.Symlink("Kim's box (do not touch)", filepath.Join(h.root, "claim.1")))
+		r := h.claim("a")
+		assert.EqualValues(t, 1, r.held)
+		assert.Equal(t, "Kim's box (do not touch)", r.claims[0].text)
+		_, err := call(t.Context(), h, h.root, "release", "1")
+		assert.ErrorContains(t, err, "made by hand")
+		assert.Empty(t, h.link("ending.1"))
+		require.NoError(t, os.Symlink("free", filepath.Join(h.root, "free.1")))
+		assert.EqualValues(t, 2, h.claim("a").claims[0].n)
+	})
+}
+
+// rewrite changes words of a claim, as if it had been made at another time.
+func (h *shellHost) rewrite(n int, change ...string) {
+	name := fmt.Sprint("claim.", n)
+	text := h.link(name)
+	for k := 0; k < len(change); k += 2 {
+		f := fields(strings.TrimPrefix(text, madeBy))
+		text = strings.Replace(text, change[k]+"="+f.words[change[k]], change[k]+"="+change[k+1], 1)
+	}
+	require.NoError(h.t, os.Remove(filepath.Join(h.root, name)))
+	require.NoError(h.t, os.Symlink(text, filepath.Join(h.root, name)))
+}
+
+func TestAClaimWhoseGuardWasNeverArmedEndsAtALookAfterItsLifetime(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		h.claim("a")
+		h.rewrite(1, "life", "0")
+		r := h.claim("b") // whoever wants the host is enough
+		assert.EqualValues(t, 1, r.held)
+		c := h.freed(1)
+		assert.Contains(t, c.free, "its lifetime is over")
+		assert.True(t, c.kept, "its files stay")
+		assert.EqualValues(t, 2, h.claim("b").claims[0].n)
+
+		h.rewrite(2, "boot", "another", "at", strconv.FormatInt(time.Now().Unix()-3500, 10))
+		h.ask("look")
+		assert.Empty(t, h.link("ending.2"), "within its lifetime, by the wall clock after a reboot")
+		h.rewrite(2, "at", strconv.FormatInt(time.Now().Unix()-3601, 10))
+		h.ask("look")
+		h.freed(2)
+	})
+}
+
+func TestWhatEndsAClaimMayDieAndAnotherGoesOn(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		h.claim("a")
+		// one that died after it was asked, and one whose pid is another process's now
+		require.NoError(t, os.Symlink("up=1 at=1 boot=b drop=1 why=terminated", filepath.Join(h.root, "ending.1")))
+		require.NoError(t, os.Symlink(fmt.Sprintf("%s:%d:1", "b", os.Getpid()), filepath.Join(h.root, "ender.1.1")))
+		h.ask("look")
+		c := h.freed(1)
+		assert.False(t, c.kept)
+		assert.Equal(t, "terminated", reason(c.free))
+		eventually(t, "no ender is left", func() bool {
+			left, _ := filepath.Glob(filepath.Join(h.root, "ender.*"))
+			return len(left) == 0
+		})
+	})
+}
+
+func TestADiskThatHostsShareIsRefused(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		bin := strings.TrimPrefix(strings.Split(h.env[0], ":")[0], "PATH=")
+		_ = os.Remove(filepath.Join(bin, "stat"))
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "stat"), []byte("#!"+filepath.Join(bin, "sh")+"\necho nfs\n"), 0o700))
+		for _, verb := range [][]string{{"probe"}, {"claim", "rc1-me-a-x", "a", "60", "0", "-", "-"}} {
+			_, err := call(t.Context(), h, h.root, verb[0], verb[1:]...)
+			var no *refusal
+			require.ErrorAs(t, err, &no)
+			assert.Contains(t, no.text, "a disk that other hosts may share")
+		}
+		assert.Empty(t, h.link("claim.1"))
+	})
+}
+
+func TestCommandsOfAClaimEndWithIt(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		if slices.Contains(h.env, "RUNCTL_PROC=/nonexistent") {
+			t.Skip("without /proc nobody can tell whose a command is")
+		}
+		h.claim("a")
+		mine, other := h.command("1"), h.command("10")
+		h.ask("release", "1")
+		h.freed(1)
+		assert.False(t, alive(mine), "a command that was left there")
+		assert.True(t, alive(other), "one of a claim whose number begins alike")
+		_ = syscall.Kill(other, syscall.SIGKILL)
+	})
+}
+
+// command starts one that belongs to a claim, and does not end.
+func (h *shellHost) command(n string) (pid int) {
+	cmd := exec.Command("sleep", "1000")
+	cmd.Env = append(slices.Clone(h.env), rootEnv+"="+h.root+"/"+n)
+	require.NoError(h.t, cmd.Start())
+	go func() { _ = cmd.Wait() }()
+	return cmd.Process.Pid
+}
+
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !bytes.Contains(b, []byte(") Z "))
+}
+
+func TestAHostTellsWhatItHas(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		r := h.ask("probe")
+		assert.Positive(t, r.cores)
+		assert.Positive(t, r.disk)
+		assert.NotEmpty(t, r.boot)
+		assert.Len(t, r.id, 16)
+		assert.Equal(t, h.root, r.root)
+		assert.WithinDuration(t, time.Now(), r.time(), time.Minute)
+		assert.Equal(t, r.id, h.ask("look").id)
+		if !slices.Contains(h.env, "RUNCTL_PROC=/nonexistent") {
+			assert.Positive(t, r.mem)
+		}
+		bin := strings.TrimPrefix(strings.Split(h.env[0], ":")[0], "PATH=")
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte("#!"+filepath.Join(bin, "sh")+"\necho 'NVIDIA H100 80GB HBM3, 81559'\necho 'NVIDIA H100 80GB HBM3, 81559'\n"), 0o700))
+		assert.Equal(t, strings.Repeat("NVIDIA H100 80GB HBM3, 81559\n", 2), h.ask("probe").gpus)
+	})
+}
+
+func TestArgumentsAreNumbersWhereTheyMustBe(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		for _, verb := range [][]string{{"release", "x"}, {"release", ""}, {"look", "1/../2"}, {"look", "-1"}, {"release", "07"}, {"claim", "l", "t", "1e3", "0", "-", "-"}, {"rm"}} {
+			_, err := call(t.Context(), h, h.root, verb[0], verb[1:]...)
+			var no *refusal
+			assert.ErrorAs(t, err, &no, verb)
+		}
 	})
 }

@@ -171,9 +171,12 @@ v_probe() {
   ! held || show "$n"
   say end
 }
-v_claim() { # LABEL TOKEN LIFE KEEP GPU OPEN
+v_claim() { # LABEL TOKEN LIFE KEEP GPU USER
   number "$3"; number "$4"
-  [ "$6" != 1 ] || [ "$(id -u)" = 0 ] || bye refused code=77 text='only root can run jobs as another user, and the login user is not root'
+  if [ "$6" != - ]; then
+    [ "$(id -u)" = 0 ] || bye refused code=77 text='only root can run jobs as another user, and the login user is not root'
+    id -u "$6" >/dev/null 2>&1 || bye refused code=77 text="there is no user $6 to run jobs as"
+  fi
   hello; own_disk
   while :; do
     top "$root/claim."; last=$n
@@ -186,7 +189,7 @@ v_claim() { # LABEL TOKEN LIFE KEEP GPU OPEN
     ln -s "v=1 boot=$boot up=$now at=$wall life=$3 keep=$4 tok=$2 gpu=$5 label=$1" "$root/claim.$n" 2>/dev/null && break
     [ -L "$root/claim.$n" ] || bye refused code=74 text="cannot write below $root"
   done
-  [ "$6" != 1 ] || chmod 711 "$root"
+  [ "$6" = - ] || chmod 711 "$root" # that user must be able to pass through
   mkdir -p "$root/$n/guard/end.d" &&
     printf 'sh %s over %s %s "$1"\n' "$(quote "$0")" "$(quote "$root")" "$n" >"$root/$n/guard/end.d/50-free"
   detach sh "$0" tidy "$root"
