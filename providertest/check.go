@@ -168,6 +168,7 @@ func probe(t *testing.T, h Harness) map[string]bool {
 		has[needRefusals] = c.cloud.Refuse != nil || len(h.Refusals) > 0
 		_, has[needStop] = find[runctl.Stopper](c.p)
 		_, has[needShell] = find[runctl.Connector](c.p)
+		has[needPOSIX] = has[needShell] && h.Commands.Exit == nil
 		_, has[needJob] = find[runctl.JobRunner](c.p)
 		_, has[needNotify] = find[runctl.Notifier](c.p)
 		info := c.p.Info()

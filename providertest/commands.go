@@ -50,5 +50,8 @@ func (h Harness) job(p runctl.Provider, key string, w Work) runctl.Job {
 	if w.Block {
 		last = "exec sleep 1000"
 	}
+	if w.Output > 0 {
+		last = fmt.Sprintf(`dd if=/dev/zero bs=1024 count=%d 2>/dev/null | tr '\000' x >"$RUNCTL_OUTPUT_DIR/out"; `, w.Output) + last
+	}
 	return runctl.Job{ID: key, Args: []string{"sh", "-c", `printf %s "$1"; ` + last, "sh", w.Log}}
 }

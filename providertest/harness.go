@@ -77,7 +77,8 @@ type Reply struct {
 }
 
 // Commands are arguments for [runctl.Machine.Exec] that have a known effect. A nil function is the POSIX one;
-// one that returns nil says that machines have no such command.
+// one that returns nil says that machines have no such command. With an Exit of their own, machines are believed
+// to have no POSIX shell, and so to take no jobs after their launch.
 type Commands struct {
 	Exit   func(code int) []string       // ends with the code
 	Cat    func() []string               // copies its input to its output
@@ -91,4 +92,5 @@ type Work struct {
 	Log      string // what it prints: lines of ASCII
 	ExitCode int
 	Block    bool // after printing, it goes on until it is cancelled
+	Output   int  // KiB of the letter x that it puts into the file "out" of its output directory; only on the shell road
 }

@@ -16,15 +16,18 @@ import (
 type mutant struct {
 	name string
 	row  string
-	make func(w *wrong)
+	make func(w *wrong) // nil: one of shellMutants
 }
 
 func mutants() []mutant {
 	return slices.Concat(infoMutants, offerMutants, launchMutants, bootMutants, doubtMutants, refusalMutants, getMutants, listMutants,
-		terminateMutants, errorMutants, wireMutants, callMutants, stopMutants, execMutants, jobMutants)
+		terminateMutants, errorMutants, wireMutants, callMutants, stopMutants, execMutants, jobMutants, shellMutants())
 }
 
 func (m mutant) harness() Harness {
+	if m.make == nil {
+		return crookedHarness(crookedMachines[m.row])
+	}
 	return toy(func(p *toycloud.Provider) runctl.Provider {
 		w := &wrong{Provider: p}
 		m.make(w)

@@ -19,6 +19,7 @@ const (
 	needSpot       = "Spot"
 	needStop       = "Stop"
 	needShell      = "Connector"
+	needPOSIX      = "POSIX shell"
 	needJob        = "JobRunner"
 	needExits      = "Exits"
 	needNotify     = "Notifier"
@@ -37,7 +38,7 @@ func needs(what ...string) []string { return what }
 // Rows returns the whole contract, in order.
 func Rows() []Row {
 	return slices.Concat(infoRows, offerRows, launchRows, bootRows, doubtRows, refusalRows, getRows, listRows, terminateRows,
-		errorRows, wireRows, callRows, stopRows, execRows, jobRows)
+		errorRows, wireRows, callRows, stopRows, execRows, shellRows, jobRows)
 }
 
 // Outcomes of a row.
