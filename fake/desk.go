@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -52,7 +53,11 @@ func (c *Cloud) shellScript(m *machine, spec job.Spec) job.Script {
 	case m.offer.EndsItself:
 		if d := max(end.Sub(now), 0); (spec.Limit <= 0 || spec.Limit > d) && (s.Hold || s.Duration > d) {
 			s = s.until(d)
+			spread := cmp.Or(s.Duration, -1) // of a log that was all there at once
 			s.Duration, s.Hold, s.Signal, s.Cause = d, false, "TERM", string(runctl.CauseLifetime)
+			e := s.emulated()
+			e.Spread = spread
+			return e
 		}
 	}
 	return s.emulated()

@@ -3,6 +3,7 @@ package providertest_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,7 +44,8 @@ func TestFakePasses(t *testing.T) {
 			Block:  func() []string { return nil },
 		},
 		Job: func(p runctl.Provider, key string, w providertest.Work) runctl.Job {
-			p.(*fake.Cloud).Script(key, fake.Script{Log: w.Log, ExitCode: w.ExitCode, Hold: w.Block})
+			p.(*fake.Cloud).Script(key, fake.Script{Log: w.Log, ExitCode: w.ExitCode, Hold: w.Block,
+				Outputs: map[string]string{"out": strings.Repeat("x", w.Output<<10)}})
 			return runctl.Job{ID: key, Args: []string{"work"}}
 		},
 	})

@@ -9,6 +9,8 @@ type Script struct {
 	Log string
 	// Duration is how long the job runs when nobody interferes. 0: it ends at once, with all of Log.
 	Duration time.Duration
+	// Spread is what the lines of Log are spread over; 0: Duration, below 0: they are all there at once.
+	Spread time.Duration
 	// Hold keeps the job running after Duration until [Emulator.Finish], its limit or a cancel.
 	Hold bool
 

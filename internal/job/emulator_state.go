@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -32,7 +33,7 @@ func (e *Emulator) start(s Spec) (already bool, err error) {
 	if s.Grace == 0 {
 		s.Grace = defaultGrace
 	}
-	r := &emuRun{spec: s, script: script, log: newEmuLog(script.Log, script.Duration), started: time.Now(), guard: e.guard}
+	r := &emuRun{spec: s, script: script, log: newEmuLog(script.Log, cmp.Or(script.Spread, script.Duration)), started: time.Now(), guard: e.guard}
 	if s.Lease > 0 {
 		r.leased = r.started.Add(s.Lease)
 	}

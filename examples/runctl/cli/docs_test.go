@@ -60,6 +60,8 @@ func providersMarkdown(t *testing.T, reg *runctl.Registry) string {
 			return "none-that-works"
 		case name == "HOME":
 			return home
+		case name == "RUNCTL_SSH_HOSTS":
+			return "gpu1"
 		}
 		return ""
 	}
