@@ -254,7 +254,7 @@ func TestHostKeys(t *testing.T) {
 		for _, p := range []*ssh.Provider{p, f.provider(t)} { // with a connection from before, and without
 			err := call(p)
 			require.ErrorAs(t, err, &bad, what)
-			assert.Equal(t, runctl.ErrAuth, classified(t, err).Kind, what)
+			assert.Equal(t, runctl.ErrHostKey, classified(t, err).Kind, what)
 		}
 	}
 	assert.Len(t, f.claims(0), 1)
