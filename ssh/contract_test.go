@@ -15,7 +15,7 @@ import (
 )
 
 // hosts of the contract's fleet.
-const hosts = 6
+const hosts = 5
 
 func TestContract(t *testing.T) {
 	sshd := enginetest.SSHD(t)
