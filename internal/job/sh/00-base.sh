@@ -8,6 +8,7 @@
 #   lock.N     who has the machine: the highest N without free.N whose run goes on; nothing is ever removed
 # A process is boot:pid:start, so that a reused pid is never taken for the old one.
 # Times are hundredths of a second of uptime; wall-clock seconds are text in the receipt and decide nothing.
+set +vx # a shell that the machine has told to trace would write secrets into the job's log
 mask=${RUNCTL_UMASK:-$(umask)} root=${RUNCTL_ROOT:-$HOME/.runctl} proc=${RUNCTL_PROC:-/proc}
 umask 077
 guard=$root/guard naps=0 mem= gate= held= keeper= user= nl='

@@ -31,6 +31,7 @@ verdict() { # phase and ev(idence). The order of looks matters: supervisor, rece
 }
 settle() { # a verdict that has a supervisor made for an orphan, and the receipt where only the held status is left
   verdict
+  [ $phase != lost ] || [ ! -f "$ctl/in" ] || rm -f "$ctl/in" # nobody will ever read it
   [ $phase != 'done' ] || [ -L "$o/f" ] || detach sh "$0" sup "$run" # died between receipt and f: the keeper is still there
   [ $phase != orphaned ] || detach sh "$0" sup "$run" # until it has a supervisor it has no limit
   [ $phase = held ] || return

@@ -1,6 +1,9 @@
 # --- the supervisor: one at a time for a run, one run at a time for the machine ---
 answer() { [ -z "$reply" ] || ln -s "$*" "$o/r.$reply"; }
 refuse() { rm -f "$ctl/in" "$in"; free; answer refused code="$1" text="$2"; exit; }
+tidy() { # specs whose start died while they arrived
+  for f in "$o"/in.*; do [ "$f" = "$in" ] || [ ! -f "$f" ] || look "${f##*.}" || rm -f "$f"; done
+}
 claim() { # become the next generation of this run's supervisor; 1: another lives, 2: no room
   while :; do
     top "$o/"; [ "$n" = 0 ] || ! alive "$(readlink "$o/$n")" || return 1

@@ -23,6 +23,7 @@ latest() { # the validated content of the job's file latest, or nothing; never f
 }
 let_go() { # end the keeper, and with it the held status
   ln -s . "$o/f"
+  [ ! -f "$ctl/in" ] || rm -f "$ctl/in" # of a job that was killed at the gate
   alive "$job"; if [ $? = 2 ]; then p=$pp; look "$p" && sleeper && kill -s KILL "$p"; fi
   [ -z "$keeper" ] || kill -s KILL "$keeper"
 } 2>/dev/null
@@ -64,6 +65,7 @@ sup() { # [REPLY]: supervise the run; what start waits for goes to r.REPLY
     if [ -L "$o/h" ]; then rm -f "$in"; answer started already=1; exit; fi
     nap
   done
+  tidy
   if [ -L "$o/j" ]; then # adopt: an earlier supervisor got as far as the job
     rm -f "$in"; answer started already=1
     if receipt; then let_go; exit; fi
