@@ -24,7 +24,7 @@ type hunt struct {
 	plain    map[string]bool            // names of controls
 	seen     map[string]map[string]bool // place → controls found there
 	reported map[string]bool            // secret at a place
-	known    map[string]bool            // of again
+	repeats  map[string]bool            // of again
 }
 
 // newHunt prints its seed. RUNCTL_CANARY_SEED repeats one.
@@ -35,7 +35,7 @@ func newHunt(t testing.TB) *hunt {
 	}
 	t.Logf("seed %d", seed)
 	return &hunt{t: t, rand: rand.New(rand.NewPCG(seed, 0)), text: newIndex(pieceLen), number: newIndex(numberLen),
-		planted: map[string]bool{}, plain: map[string]bool{}, seen: map[string]map[string]bool{}, reported: map[string]bool{}, known: map[string]bool{}}
+		planted: map[string]bool{}, plain: map[string]bool{}, seen: map[string]map[string]bool{}, reported: map[string]bool{}, repeats: map[string]bool{}}
 }
 
 const (
@@ -56,7 +56,11 @@ func (h *hunt) draw(alphabet string, n int) string {
 // secret plants a value that stands for nothing else: letters and digits on both sides of what shells, URLs, JSON
 // and Go each write in their own way.
 func (h *hunt) secret(name string) string {
-	return h.plant(name, h.draw(mixed, 26)+`'"$x& <é>/+=%\`+h.draw(mixed, 26))
+	value := h.draw(mixed, 20)
+	for _, special := range "'\"$& <é>/+=%\\`;" {
+		value += string(special) + h.draw(mixed, 2)
+	}
+	return h.plant(name, value+h.draw(mixed, 20))
 }
 
 // token plants a value of letters and digits.
@@ -68,6 +72,14 @@ func (h *hunt) control(name string) string {
 	h.plain[name] = true
 	h.mu.Unlock()
 	return h.plant(name, "c"+h.draw(letters, 23))
+}
+
+// known makes a control of a string that is there anyway.
+func (h *hunt) known(name, value string) {
+	h.mu.Lock()
+	h.plain[name] = true
+	h.mu.Unlock()
+	h.plant(name, value)
 }
 
 // key plants a private key: its seed, which is all of it, is in every encoding of it.
@@ -123,9 +135,9 @@ func (h *hunt) look(place, what, text string, allowed ...string) {
 func (h *hunt) again(like string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := h.known[like]
-	h.known[like] = true
-	return known
+	again := h.repeats[like]
+	h.repeats[like] = true
+	return again
 }
 
 // has reports whether a text has any piece of the named value.
