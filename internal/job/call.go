@@ -108,8 +108,12 @@ func install(ctx context.Context, m Machine) error {
 
 // ask runs a verb with a short reply and returns its lines; a refusal comes back as its error.
 func ask(ctx context.Context, m Machine, stdin []byte, verb ...string) ([]reply, error) {
+	return askFrom(ctx, m, func() io.Reader { return bytes.NewReader(stdin) }, verb...)
+}
+
+func askFrom(ctx context.Context, m Machine, stdin func() io.Reader, verb ...string) ([]reply, error) {
 	var out limitedBuffer
-	if err := execute(ctx, m, stdin, &out, verb...); err != nil {
+	if err := executeWith(ctx, m, func() (io.Reader, io.Writer) { return stdin(), &out }, verb...); err != nil {
 		return nil, err
 	}
 	return out.reply(verb[0])

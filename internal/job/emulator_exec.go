@@ -66,12 +66,18 @@ var verbs = map[string]struct {
 	"renew":   {3, (*verbCall).renew},
 	"guard":   {4, (*verbCall).guard},
 	"hello":   {0, (*verbCall).greet},
-	"get":     {2, (*verbCall).get},
 
 	"codeask":  {1, (*verbCall).codeask},
 	"codetree": {1, (*verbCall).codetree},
 	"codepart": {1, (*verbCall).codepart},
 	"codeput":  {3, (*verbCall).codeput}, // and sources
+	"tree":     {3, (*verbCall).tree},
+	"sums":     {2, (*verbCall).sums},
+	"get":      {3, (*verbCall).get},
+	"tail":     {5, (*verbCall).tail},
+	"put":      {3, (*verbCall).put},
+	"patch":    {6, (*verbCall).patch},
+	"move":     {2, (*verbCall).move},
 }
 
 // ofMachine are the verbs whose first argument is no run.

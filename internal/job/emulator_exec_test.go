@@ -1,7 +1,6 @@
 package job
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -251,34 +250,23 @@ func TestReaderThatGoesAwayEndsTheCall(t *testing.T) {
 	assert.ErrorIs(t, err, io.ErrClosedPipe)
 }
 
-func TestGetSendsATarOfTheOutputs(t *testing.T) {
+func TestAnEmulatedRunHasItsOutputsAsFiles(t *testing.T) {
 	e := emulated(map[string]Script{"r": {Outputs: map[string]string{"out/b/c.bin": "ccc", "./out//a.txt": "a", "/outer": "o", ".": "no file"}}, "bare": {}})
 	startAll(t, e, emuSpec("r"), emuSpec("bare"))
-	files := func(run, path string) (names []string) {
-		var b bytes.Buffer
-		require.NoError(t, Get(t.Context(), e, run, path, &b))
-		for tr := tar.NewReader(&b); ; {
-			h, err := tr.Next()
-			if err == io.EOF {
-				return names
-			}
-			require.NoError(t, err)
-			content, err := io.ReadAll(tr)
-			require.NoError(t, err)
-			names = append(names, h.Name+"="+string(content))
-		}
+	for path, want := range map[string][]string{"out": {"out/", "out/a.txt 1 644", "out/b/", "out/b/c.bin 3 644"}, "out/a.txt": {"out/a.txt 1 644"},
+		"out/b/": {"out/b/", "out/b/c.bin 3 644"}, ".": {"./", "out/", "out/a.txt 1 644", "out/b/", "out/b/c.bin 3 644", "outer 1 644"}} {
+		all, info := listed(t, e, "r", PlaceAny, path)
+		assert.Equal(t, want, all)
+		assert.Equal(t, PlaceOutputs, info.Place)
 	}
-	assert.Equal(t, []string{"./out/=", "./out/a.txt=a", "./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out"))
-	assert.Equal(t, []string{"./out/a.txt=a"}, files("r", "out/a.txt"))
-	assert.Equal(t, []string{"./out/b/=", "./out/b/c.bin=ccc"}, files("r", "out/b/"))
-	assert.Equal(t, []string{"././out/b/=", "././out/b/c.bin=ccc"}, files("r", "./out/b"))
-	assert.Equal(t, []string{"././=", "././out/=", "././out/a.txt=a", "././out/b/=", "././out/b/c.bin=ccc", "././outer=o"}, files("r", "."))
-	assert.Equal(t, []string{"././="}, files("bare", "."))
+	all, _ := listed(t, e, "bare", PlaceAny, ".")
+	assert.Equal(t, []string{"./"}, all)
 	for _, path := range []string{"ou", "out/a.txt/x", "b"} {
 		var refused *Refused
-		require.ErrorAs(t, Get(t.Context(), e, "r", path, io.Discard), &refused, path)
+		_, err := Tree(t.Context(), e, "r", PlaceAny, path, nil)
+		require.ErrorAs(t, err, &refused, path)
 		assert.Equal(t, RefusedNotFound, refused.Code)
 	}
-	assert.Equal(t, kindRefused, raw(t, e, "", "get", "r", "../x")[0].Kind)
-	assert.ErrorIs(t, Get(t.Context(), e, "nobody", ".", io.Discard), ErrNoRun)
+	_, err := Tree(t.Context(), e, "nobody", PlaceAny, ".", nil)
+	assert.ErrorIs(t, err, ErrNoRun)
 }

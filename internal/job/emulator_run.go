@@ -12,8 +12,9 @@ type emuRun struct {
 	script  Script
 	log     emuLog
 	started time.Time
-	leased  time.Time // when the lease ends; zero: it has none
-	guard   *guarded  // the machine's; nil: not armed
+	leased  time.Time          // when the lease ends; zero: it has none
+	guard   *guarded           // the machine's; nil: not armed
+	files   map[string]emuTree // by place: what was uploaded, and what waits to be whole; nil: nothing
 
 	cancelled time.Time     // the cancel that came before any end had begun; zero: none
 	grace     time.Duration // its own

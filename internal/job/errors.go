@@ -16,9 +16,10 @@ const (
 	RefusedMachine  = 69 // the machine lacks something the supervisor needs
 	RefusedNoSpace  = 74 // no room for the receipt
 	RefusedBusy     = 75 // another run has the machine, or it is ending
-	RefusedNotFound = 76 // the path asked for does not exist, or leads out of the run
+	RefusedNotFound = 76 // the path asked for does not exist, leads out of the run, or is something else there
 	RefusedLease    = 77 // the run has no lease to renew, it is ending, or the claim is not believable
 	RefusedGuard    = 78 // the guard was armed with other values
+	RefusedOver     = 79 // the run has ended, or works in place, and takes no files
 )
 
 // Refused is the machine's own answer that it did not do what was asked: the job certainly did not start.

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -100,41 +99,6 @@ func TestAFullWriterEndsTheFollow(t *testing.T) {
 		tell(t, gate, "go")
 		done(t, m, "r")
 	})
-}
-
-func TestGetSendsWhatIsInsideTheRunOnly(t *testing.T) {
-	onEveryShell(t, func(t *testing.T, m *shellMachine) {
-		start(t, m, sh("r", `mkdir -p model; echo w >model/weights; echo o >../outputs/only; ln -s / out; ln -s model link; echo d >-dash; echo s >'a b'`))
-		done(t, m, "r")
-		for path, want := range map[string][]string{"model": {"./model/", "./model/weights"}, "model/": {"./model/", "./model/weights"},
-			"model/weights": {"./model/weights"}, "link/weights": {"./link/weights"}, "only": {"./only"}, "-dash": {"./-dash"}, "a b": {"./a b"}} {
-			var b bytes.Buffer
-			require.NoError(t, Get(t.Context(), m, "r", path, &b), path)
-			assert.Equal(t, want, tarNames(t, &b), path)
-		}
-		var refused *Refused
-		for _, path := range []string{"out/etc/passwd", "missing", "out/etc"} {
-			require.ErrorAs(t, Get(t.Context(), m, "r", path, io.Discard), &refused, path)
-			assert.Equal(t, RefusedNotFound, refused.Code)
-		}
-		var field *FieldError
-		for _, path := range []string{"", "/etc/passwd", "../ctl/exit", "a/../../x", ".."} {
-			require.ErrorAs(t, Get(t.Context(), m, "r", path, io.Discard), &field, path)
-		}
-		assert.ErrorIs(t, Get(t.Context(), m, "nobody", "x", io.Discard), ErrNoRun)
-	})
-}
-
-func tarNames(t *testing.T, r io.Reader) (names []string) {
-	t.Helper()
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return names
-		}
-		require.NoError(t, err)
-		names = append(names, h.Name)
-	}
 }
 
 type writerFunc func([]byte) (int, error)

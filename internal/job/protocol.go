@@ -26,19 +26,30 @@ import (
 //	renew    RUN SEEN LENGTH                    renewed until=CENTISECONDS; SEEN in centiseconds of uptime, LENGTH in milliseconds
 //	guard    LIFETIME KEEP GRACE USER|-         armed; times in milliseconds
 //	hello                                       hello
-//	get      RUN PATH                           tar, then a raw tar stream to the end of stdout
 //	codeask  DIGEST                  a newline  ping, before stdin is read; code, and without the tree (tree)... (part)...
 //	codetree DIGEST                             raw, then a manifest to the end of stdout
 //	codepart ID                                 raw, then lines KIND SHA256 "  ./" PATH to the end of stdout
 //	codeput  DIGEST ID FORMAT SRC... a tar      code have=1; see PutCode
+//	tree     RUN PLACE PATH          line       ready, pong once the line came, tree, ROWS, odd, ODD ROWS
+//	sums     RUN PLACE               NAMES      sums, SUM ROWS
+//	get      RUN PLACE CODEC         NAMES      raw, then tar archives to the end of stdout
+//	tail     RUN PLACE CODEC OFFSET NAME        raw, then the file from OFFSET to the end of stdout
+//	put      RUN TOKEN CODEC         tar        put text=...
+//	patch    RUN TOKEN CODEC OFFSET MODE NAME   bytes      put text=...
+//	move     RUN TOKEN                          moved
+//
+// PLACE is work, outputs or put.TOKEN, of tree also any; CODEC is plain or gzip; NAMES are "./" and a path below the
+// place, each ended by a NUL. A ROW is "MODE SIZE NAME", an ODD ROW a name, a SUM ROW what sha256sum prints; none of
+// them begins with the sentinel.
 //
 // Every reply line starts with "RUNCTL1 ", a kind and key=value fields split by single spaces; text= is
 // always last and takes the rest of the line. Lines without the sentinel are start-up noise and mean
 // nothing. A reply is complete only with its line "RUNCTL1 end"; without it nothing is known. The exit code
-// is 0 whenever a whole reply was given, also a refusal; get: tar's own code.
+// is 0 whenever a whole reply was given, also a refusal.
 //
 // Instead of its reply any verb may give: refused code=N text=..., used run=RUN (start), norun run=RUN (log,
-// cancel, renew, get), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel, renew, guard: it may take effect yet), or
+// cancel, renew, and those of files), gap from=SIZE to=OFFSET (log), unsure text=... (start, cancel, renew, guard: it
+// may take effect yet), or
 // absent without an end (STUB: the script is not installed; exit code 213).
 //
 //	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES lease=MILLISECONDS text=EVIDENCE
@@ -47,6 +58,7 @@ import (
 //	code have=0|1 formats=NAME,NAME...; tree digest=DIGEST; part id=ID
 //	data from=OFFSET n=BYTES; then BYTES raw bytes, then "\nRUNCTL1 .\n"
 //	tick (log, so that a cut line is noticed)
+//	tree place=PLACE gzip=0|1
 //	log next=OFFSET live=0|1; live=0: the run had ended before the last look at the log's length
 const (
 	sentinel    = "RUNCTL1 "
@@ -72,12 +84,17 @@ const (
 	kindRenewed   = "renewed"
 	kindArmed     = "armed"
 	kindHello     = "hello"
-	kindTar       = "tar"
 	kindRaw       = "raw"
 	kindPing      = "ping"
 	kindCode      = "code"
 	kindTree      = "tree"
 	kindPart      = "part"
+	kindReady     = "ready"
+	kindPong      = "pong"
+	kindOdd       = "odd"
+	kindSums      = "sums"
+	kindPut       = "put"
+	kindMoved     = "moved"
 	kindRefused   = "refused"
 	kindUsed      = "used"
 	kindNoRun     = "norun"

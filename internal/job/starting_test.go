@@ -136,9 +136,9 @@ func TestNoiseBeforeTheReplyMeansNothing(t *testing.T) {
 		all, err := List(t.Context(), n)
 		require.NoError(t, err)
 		assert.Len(t, all, 1)
-		var tar bytes.Buffer
-		require.NoError(t, Get(t.Context(), n, "r", "f", &tar))
-		assert.Equal(t, []string{"./f"}, tarNames(t, &tar))
+		tree, _ := listed(t, n, "r", PlaceAny, "f")
+		assert.Equal(t, []string{"f 0 644"}, tree)
+		assert.Equal(t, map[string]string{"./f": ""}, fetched(t, n, "r", PlaceOutputs, false, "f"))
 	})
 }
 

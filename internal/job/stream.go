@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// stream reads the replies that carry raw bytes: log frames or a tar. A frame of log is passed on only when
+// stream reads the replies that carry raw bytes: log frames or files. A frame of log is passed on only when
 // whole, so that what a cut connection delivered is always a prefix of the log.
 type stream struct {
 	log, tar io.Writer
@@ -16,7 +16,7 @@ type stream struct {
 	buf     []byte
 	frame   int  // bytes of the data frame being collected, its trailer included; 0: reading lines
 	discard bool // inside a line too long to be ours
-	raw     bool // the tar began
+	raw     bool // the files began
 	ended   bool // the log's last word was read
 	failed  error
 }
@@ -94,7 +94,7 @@ func (s *stream) line(l reply) error {
 		return err
 	}
 	switch {
-	case (l.Kind == kindTar || l.Kind == kindRaw) && s.tar != nil:
+	case l.Kind == kindRaw && s.tar != nil:
 		s.raw = true
 		return s.pass(s.tar, s.buf)
 	case l.Kind == kindData && s.log != nil:

@@ -2,8 +2,6 @@ package job
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -94,27 +92,6 @@ func Cancel(ctx context.Context, m Machine, run string, grace time.Duration) err
 	lines, err := ask(ctx, m, nil, "cancel", run, word)
 	if err == nil && (len(lines) != 1 || lines[0].Kind != kindCancelled) {
 		err = errDamaged
-	}
-	return err
-}
-
-// Get writes a tar of one file or directory of the run. The path is relative to the job's working directory, or,
-// if there is nothing of that name, to its output directory; names in the tar are "./" and the path. One that is
-// not there or leads out, also by a link, is *Refused. After an error what was written is worth nothing.
-func Get(ctx context.Context, m Machine, run, path string, w io.Writer) error {
-	if !validRun(run) {
-		return &FieldError{"Run", "must be 1 to 64 of a-z, 0-9 and '-'"}
-	}
-	if path == "" || !inside(path) || strings.ContainsRune(path, 0) || len(path) > 4000 {
-		return &FieldError{"path", "must be relative and stay inside the run"}
-	}
-	out := &stream{tar: w}
-	err := execute(ctx, m, nil, out, "get", run, strings.TrimRight(path, "/"))
-	if out.failed != nil {
-		return out.failed
-	}
-	if err == nil && !out.raw {
-		err = fmt.Errorf("%w (get)", errDamaged)
 	}
 	return err
 }

@@ -45,6 +45,12 @@ const (
 	running      = `status run=holder phase=running up=\d+ log=0 lease=600000 text=.+`
 )
 
+// Tars for holder: a file in a directory, and a file where that directory is.
+var (
+	putTar   = tarText(map[string]string{"in/f": "abc"})
+	clashTar = tarText(map[string]string{"in": "a file"})
+)
+
 // verbTable is spoken from top to bottom.
 var verbTable = []conversation{
 	{verb: []string{"list"}, want: ``},
@@ -52,7 +58,13 @@ var verbTable = []conversation{
 	{verb: []string{"wait", "seven", "5"}, want: `status run=seven phase=none up=\d+ log=-1 lease=0 text=.+`},
 	{verb: []string{"log", "seven", "0", "follow"}, want: `norun.*`},
 	{verb: []string{"cancel", "seven", "spec"}, want: `norun.*`},
-	{verb: []string{"get", "seven", "m"}, want: `norun.*`},
+	{verb: []string{"tree", "seven", "any", "m"}, stdin: "\n", want: `ready\npong\nnorun.*`},
+	{verb: []string{"sums", "seven", "outputs"}, want: `norun.*`},
+	{verb: []string{"get", "seven", "outputs", "plain"}, want: `norun.*`},
+	{verb: []string{"tail", "seven", "outputs", "plain", "0", "m/f"}, want: `norun.*`},
+	{verb: []string{"put", "seven", "ab", "plain"}, want: `norun.*`},
+	{verb: []string{"patch", "seven", "ab", "plain", "0", "644", "f"}, want: `norun.*`},
+	{verb: []string{"move", "seven", "ab"}, want: `norun.*`},
 	{verb: []string{"start", "seven", "d", "9999"}, stdin: verbSpec("seven", "d", false), want: `refused code=65 text=.+`},
 	startVerb("seven", "d", false, `started already=0`),
 	{verb: []string{"wait", "seven", "30"}, want: `status run=seven phase=done up=\d+ log=8 lease=0 text=.+\n` + sevenReceipt},
@@ -64,7 +76,20 @@ var verbTable = []conversation{
 	{verb: []string{"log", "seven", "8", "once"}, want: `log next=8 live=0`},
 	{verb: []string{"log", "seven", "9", "once"}, want: `gap from=8 to=9`},
 	{verb: []string{"cancel", "seven", "0"}, want: `cancelled`},
-	{verb: []string{"get", "seven", "nothing"}, want: `refused code=76 text=.+`},
+	{verb: []string{"tree", "seven", "any", "nothing"}, stdin: "\n", want: `ready\npong\nrefused code=76 text=.+`},
+	{verb: []string{"tree", "seven", "any", "a/../../x"}, stdin: "\n", want: `refused code=76 text=.+`},
+	{verb: []string{"tree", "seven", "put.Z", "."}, stdin: "\n", want: `(ready\npong\n)?refused code=64 text=.+`},
+	{verb: []string{"tree", "seven", "any", "m"}, want: `ready\npong\ntree place=outputs gzip=1\nodd`, raw: "\n81a4 2 ./m/f\n"},
+	{verb: []string{"tree", "seven", "any", "m/f"}, stdin: "\n", want: `ready\npong\ntree place=outputs gzip=1\nodd`, raw: "\n81a4 2 ./m/f\n"},
+	{verb: []string{"tree", "seven", "put.ab", "."}, stdin: "\n", want: `ready\npong\nrefused code=76 text=.+`},
+	{verb: []string{"sums", "seven", "outputs"}, stdin: "./m/f\x00./m/g\x00", want: `sums`, raw: "cf945b5236e101dbe0471d5200f28b1ae64f21c1f35bf55fcf40cd0fe42cd8e7"},
+	{verb: []string{"sums", "seven", "nowhere"}, stdin: "./m/f\x00", want: `refused code=64 text=.+`},
+	{verb: []string{"tail", "seven", "outputs", "plain", "1", "m/f"}, want: `raw`, raw: "RUNCTL1 raw\n\n"},
+	{verb: []string{"tail", "seven", "outputs", "plain", "x", "m/f"}, want: `refused code=64 text=.+`},
+	{verb: []string{"tail", "seven", "outputs", "plain", "0", "m"}, want: `refused code=76 text=.+`},
+	{verb: []string{"put", "seven", "ab", "plain"}, want: `refused code=79 text=.+`},
+	{verb: []string{"patch", "seven", "ab", "plain", "0", "644", "f"}, want: `refused code=79 text=.+`},
+	{verb: []string{"move", "seven", "ab"}, want: `refused code=79 text=.+`},
 	startVerb("holder", "d", false, `started already=0`),
 	startVerb("other", "d", false, `refused code=75 text=.+`),
 	{verb: []string{"status", "other"}, want: `status run=other phase=none up=\d+ log=-1 lease=0 text=.+`},
@@ -90,6 +115,17 @@ var verbTable = []conversation{
 	{verb: []string{"guard", "3600000", "0", "30000", "-"}, want: `armed`},
 	{verb: []string{"guard", "3600001", "0", "30000", "-"}, want: `refused code=78 text=.+`},
 	{verb: []string{"hello"}, want: `hello up=\d+ boot=[A-Za-z0-9-]+ guard=1 left=3\d\d\d\d\d ending= steps=`},
+	{verb: []string{"put", "holder", "XY", "plain"}, want: `refused code=64 text=.+`},
+	{verb: []string{"put", "holder", "ab", "plain"}, stdin: putTar, want: `put text=`},
+	{verb: []string{"tree", "holder", "put.ab", "."}, stdin: "\n", want: `ready\npong\ntree place=put.ab gzip=1\nodd`, raw: "\n81a4 3 ./in/f\n"},
+	{verb: []string{"patch", "holder", "ab", "plain", "65536", "755", "in/g"}, stdin: "late", want: `put text=`},
+	{verb: []string{"tree", "holder", "put.ab", "in/g"}, stdin: "\n", want: `ready\npong\ntree place=put.ab gzip=1\nodd`, raw: "\n81ed 65540 ./in/g\n"},
+	{verb: []string{"tree", "holder", "work", "in"}, stdin: "\n", want: `ready\npong\nrefused code=76 text=.+`},
+	{verb: []string{"move", "holder", "ab"}, want: `moved`},
+	{verb: []string{"tree", "holder", "any", "in"}, stdin: "\n", want: `ready\npong\ntree place=work gzip=1\nodd`, raw: "\n81ed 65540 ./in/g\n"},
+	{verb: []string{"tail", "holder", "work", "plain", "65537", "in/g"}, want: `raw`, raw: "RUNCTL1 raw\nate"},
+	{verb: []string{"put", "holder", "cd", "plain"}, stdin: clashTar, want: `put text=`},
+	{verb: []string{"move", "holder", "cd"}, want: `refused code=76 text=.+`},
 	{verb: []string{"cancel", "holder", "spec"}, want: `cancelled`},
 	{verb: []string{"renew", "holder", "0", "1"}, want: `refused code=77 text=.+`},
 	{verb: []string{"wait", "holder", "30"}, want: `status run=holder phase=done .*\nreceipt v=1 run=holder code=143 sig=TERM cause=cancel .* out=0 stragglers=0 ckpt= end=term .*`},
@@ -104,12 +140,13 @@ var verbTable = []conversation{
 // runVerbs holds the whole table against a machine that has no run yet; the emulator's job scripts must be verbJobs.
 func runVerbs(t *testing.T, m Machine) {
 	t.Helper()
-	require.Error(t, Get(t.Context(), m, "seven", "m", nil)) // installs the script
+	_, err := List(t.Context(), m) // installs the script
+	require.NoError(t, err)
 	speak(t, m, verbTable)
 	speak(t, m, codeTable)
-	var tar bytes.Buffer
-	require.NoError(t, Get(t.Context(), m, "seven", "m", &tar))
-	assert.Equal(t, []string{"./m/", "./m/f"}, tarNames(t, &tar))
+	for _, zip := range []bool{false, true} {
+		assert.Equal(t, map[string]string{"./m/f": "w\n"}, fetched(t, m, "seven", PlaceOutputs, zip, "m/f", "m/g"))
+	}
 }
 
 // speak holds one table.
@@ -127,6 +164,9 @@ func speak(t *testing.T, m Machine, table []conversation) {
 			}
 		}
 		want := strings.TrimPrefix(c.want+`\nend`, `\n`)
+		if c.want == `raw` {
+			want = c.want // the rest is bytes
+		}
 		assert.Regexp(t, regexp.MustCompile(`^`+want+`$`), strings.Join(lines, "\n"), "%d %q", i, c.verb)
 		assert.Contains(t, out.String(), c.raw)
 	}

@@ -9,7 +9,7 @@ printf '\n'
 wake
 case $verb in
   list | guard | hello | codeask | codetree | codepart | codeput) ;;
-  start | status | wait | log | cancel | renew | get) # of one run
+  start | status | wait | log | cancel | renew | tree | sums | get | tail | put | patch | move) # of one run
     case $1 in '' | *[!a-z0-9-]*) bye refused code=64 text='no run id' ;; esac
     paths "$1" ;;
   *) bye refused code=64 text='no such verb' ;;
