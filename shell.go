@@ -3,7 +3,6 @@ package runctl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"maps"
@@ -264,15 +263,4 @@ func (p *shellProcess) stream(ctx context.Context, q LogQuery, yield func(LogChu
 			return err
 		}
 	}
-}
-
-// download streams a tar of a path of the run's.
-func (p *shellProcess) download(ctx context.Context, from string, w io.Writer) error {
-	err := p.on(ctx, func(m job.Machine) error { return job.Get(ctx, m, p.run, from, w) })
-	if err != nil {
-		e := asError(err, ErrUnavailable)
-		e.Op, e.Msg = "download", fmt.Sprintf("%s could not be fetched", from)
-		return e
-	}
-	return nil
 }
