@@ -1,10 +1,8 @@
 package runctl
 
 import (
-	"archive/tar"
 	"bytes"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"

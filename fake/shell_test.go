@@ -78,7 +78,7 @@ func TestTheShellRoadSpeaksTheSupervisorsVerbs(t *testing.T) {
 			_, err = job.Log(t.Context(), m, "run-1", 0, true, &log)
 			require.NoError(t, err)
 			assert.Equal(t, "x\ny\n", log.String())
-			require.NoError(t, job.Get(t.Context(), m, "run-1", "out", &files))
+			require.NoError(t, job.Get(t.Context(), m, "run-1", job.PlaceOutputs, false, []string{"out/w.bin"}, &files))
 			assert.Equal(t, map[string]string{"./out/w.bin": "weights"}, unpack(t, &files))
 			assert.Error(t, job.Start(t.Context(), m, spec("run-2")), "read-only")
 		}
@@ -95,7 +95,7 @@ func TestAVesselsFilesCanBeRead(t *testing.T) {
 		i, m := enter(t, cloud, withJob("a", "train"))
 		get := func() map[string]string {
 			var files bytes.Buffer
-			require.NoError(t, job.Get(t.Context(), m, "a", "w", &files))
+			require.NoError(t, job.Get(t.Context(), m, "a", job.PlaceOutputs, false, []string{"w"}, &files))
 			return unpack(t, &files)
 		}
 		assert.Len(t, get(), 1, "while it runs")

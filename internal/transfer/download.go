@@ -319,13 +319,17 @@ func (d *download) identical(e *entry, sum [32]byte) (bool, error) {
 		return false, nil
 	}
 	info, err := f.Stat()
-	if err == nil && e.exec != (info.Mode()&0o100 != 0) {
-		err = d.root.Chmod(name, mode(e.exec))
+	if err == nil && e.exec != (info.Mode()&0o111 != 0) {
+		m := info.Mode() &^ 0o111
+		if e.exec {
+			m |= m & 0o444 >> 2
+		}
+		err = d.root.Chmod(name, m)
 	}
 	return true, locally(err)
 }
 
-// mode is what is left of a file's permissions on the way.
+// mode is what is left of a file's permissions on the way; the umask takes more of them.
 func mode(exec bool) fs.FileMode {
 	if exec {
 		return 0o755

@@ -28,6 +28,7 @@ type parts struct {
 	left map[string]int64 // what an earlier transfer left there, by its name there
 	open map[string]*part // by the file's name; those that are whole are not among them
 	buf  []byte
+	made string // the directory that was made last
 }
 
 // part is a file that is not whole.
@@ -120,11 +121,11 @@ func (p *parts) part(name string, anew bool) *part {
 // errFull is what a part says to more bytes than the file has.
 var errFull = errors.New("more bytes than were said")
 
-// write reads r to its end into the part of a file from offset on, which it has already, up to limit bytes in all.
+// write reads r to its end into the part of a file, executable or not, from offset on, which it has already, up to limit bytes in all.
 // Whatever the error, what came is kept.
-func (p *parts) write(name string, offset, limit int64, r io.Reader, wrote func(int)) (n int64, err error) {
+func (p *parts) write(name string, exec bool, offset, limit int64, r io.Reader, wrote func(int)) (n int64, err error) {
 	q := p.part(name, offset == 0)
-	f, err := p.root.OpenFile(p.path(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := p.root.OpenFile(p.path(name), os.O_CREATE|os.O_WRONLY, mode(exec))
 	if err != nil {
 		return 0, locally(err)
 	}
@@ -201,16 +202,14 @@ func (p *parts) whole(name string, n int64) (sum [32]byte, err error) {
 	return sum, nil
 }
 
-// place renames a part to where it belongs. Of a mode only "executable" is taken over.
+// place renames a part to where it belongs.
 func (p *parts) place(name, dest string, exec bool) error {
 	at, to := p.path(name), filepath.FromSlash(dest)
-	if err := p.root.Chmod(at, mode(exec)); err != nil {
-		return locally(err)
-	}
-	if dir := path.Dir(dest); dir != "." {
+	if dir := path.Dir(dest); dir != "." && dir != p.made {
 		if err := p.root.MkdirAll(filepath.FromSlash(dir), 0o755); err != nil {
 			return locally(err)
 		}
+		p.made = dir
 	}
 	err := p.root.Rename(at, to)
 	if errors.Is(err, syscall.EXDEV) { // the destination has another disk below it
