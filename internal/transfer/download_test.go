@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestATreeArrivesAsItIs(t *testing.T) {
 		counted := &counter{Machine: m}
 		_, err = pull(t, counted, ".", to, Options{})
 		require.NoError(t, err)
-		assert.Less(t, counted.out, int64(20_000), "what is there is not sent again")
+		assert.Less(t, counted.out.Load(), int64(20_000), "what is there is not sent again")
 		require.NoError(t, os.WriteFile(filepath.Join(to, "tool"), []byte("!#"), 0o600))
 		require.NoError(t, os.Chmod(filepath.Join(to, "big"), 0o755))
 		_, err = pull(t, m, ".", to, Options{})
@@ -116,13 +117,13 @@ func TestATreeArrivesAsItIs(t *testing.T) {
 // counter counts what goes over the line.
 type counter struct {
 	job.Machine
-	out, in int64
-	execs   atomic.Int32
+	out   atomic.Int64
+	execs atomic.Int32
 }
 
 func (c *counter) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	c.execs.Add(1)
-	return c.Machine.Exec(ctx, argv, stdin, writerFunc(func(b []byte) (int, error) { c.out += int64(len(b)); return stdout.Write(b) }), stderr)
+	return c.Machine.Exec(ctx, argv, stdin, writerFunc(func(b []byte) (int, error) { c.out.Add(int64(len(b))); return stdout.Write(b) }), stderr)
 }
 
 type writerFunc func([]byte) (int, error)
@@ -191,19 +192,24 @@ type cutting struct {
 	cuts        int
 	least, most int64 // bytes until a cut
 	verbs       []string
-	out, in     int64 // bytes that went over the line
+
+	mu      sync.Mutex
+	out, in atomic.Int64 // bytes that went over the line
 }
 
 var errCut = errors.New("connection cut")
 
 func (c *cutting) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
-	if !slices.Contains(c.verbs, argv[4]) || c.cuts == 0 {
-		return c.Machine.Exec(ctx, argv, c.counted(stdin), writerFunc(func(b []byte) (int, error) { c.out += int64(len(b)); return stdout.Write(b) }), stderr)
+	left, cuts := c.next(argv[4])
+	if !cuts {
+		return c.Machine.Exec(ctx, argv, c.counted(stdin), writerFunc(func(b []byte) (int, error) { c.out.Add(int64(len(b))); return stdout.Write(b) }), stderr)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	left := c.least + c.rnd.Int64N(c.most-c.least)
+	var mu sync.Mutex
 	cut := func(n int) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if left -= int64(n); left < 0 {
 			cancel(errCut)
 			return errCut
@@ -211,8 +217,10 @@ func (c *cutting) Exec(ctx context.Context, argv []string, stdin io.Reader, stdo
 		return nil
 	}
 	w := writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
 		keep := b[:min(int64(len(b)), max(left, 0))]
-		c.out += int64(len(keep))
+		mu.Unlock()
+		c.out.Add(int64(len(keep)))
 		if _, err := stdout.Write(keep); err != nil {
 			return 0, err
 		}
@@ -226,17 +234,30 @@ func (c *cutting) Exec(ctx context.Context, argv []string, stdin io.Reader, stdo
 	}
 	code, err := c.Machine.Exec(ctx, argv, stdin, w, stderr)
 	if left < 0 {
-		c.cuts--
 		return -1, errCut
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cuts++ // it ended before
 	return code, err
+}
+
+// next is after how many bytes a call is cut.
+func (c *cutting) next(verb string) (left int64, cuts bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Contains(c.verbs, verb) || c.cuts == 0 {
+		return 0, false
+	}
+	c.cuts--
+	return c.least + c.rnd.Int64N(c.most-c.least), true
 }
 
 func (c *cutting) counted(r io.Reader) io.Reader {
 	if r == nil {
 		return nil
 	}
-	return readerFunc(func(b []byte) (int, error) { n, err := r.Read(b); c.in += int64(n); return n, err })
+	return readerFunc(func(b []byte) (int, error) { n, err := r.Read(b); c.in.Add(int64(n)); return n, err })
 }
 
 type readerFunc func([]byte) (int, error)
@@ -277,8 +298,8 @@ func TestALongFileSurvivesTwentyCuts(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, contents(t, to))
 		assert.Zero(t, c.cuts)
-		t.Logf("64 MiB, cut 20 times: %.3f of its size was sent", float64(c.out)/(64<<20))
-		assert.Less(t, c.out, int64(64<<20)*3/2)
+		t.Logf("64 MiB, cut 20 times: %.3f of its size was sent", float64(c.out.Load())/(64<<20))
+		assert.Less(t, c.out.Load(), int64(64<<20)*3/2)
 	})
 }
 
@@ -314,7 +335,7 @@ func TestADownloadGoesOnWhereAKilledOneStopped(t *testing.T) {
 	_, err = pull(t, c, ".", to, Options{})
 	require.NoError(t, err)
 	assert.Equal(t, want, contents(t, to))
-	assert.Less(t, c.out, int64(16<<20), "only the rest is sent")
+	assert.Less(t, c.out.Load(), int64(16<<20), "only the rest is sent")
 }
 
 func lookDash(t testing.TB) string {
@@ -324,26 +345,35 @@ func lookDash(t testing.TB) string {
 
 func TestAFileThatChangesAllTheTimeIsNamedAndTheRestArrives(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
-		m.begin(t, `cd ../outputs; echo x >a; echo y >z; echo 0 >grows; (while :; do echo more >>grows; sleep 0.01; done) &`)
+		m.begin(t, `cd ../outputs; echo x >a; echo y >z; echo 0 >grows`)
+		c := &changing{Machine: m, verb: "get", do: func() {
+			f, err := os.OpenFile(filepath.Join(m.outputs(), "grows"), os.O_APPEND|os.O_WRONLY, 0)
+			if assert.NoError(t, err) {
+				_, _ = f.WriteString("more\n")
+				assert.NoError(t, f.Close())
+			}
+		}}
 		to := t.TempDir()
-		out, err := pull(t, m, ".", to, Options{})
+		out, err := pull(t, c, ".", to, Options{})
 		require.NoError(t, err)
 		assert.Equal(t, Names{Count: 1, First: []string{"grows"}}, out.Changed)
 		assert.Equal(t, map[string]string{"a": "x\n", "z": "y\n"}, contents(t, to))
 	})
 }
 
-// changing writes a file anew when a verb is called for the nth time.
+// changing does something when a verb is called for the nth time, 0: each time.
 type changing struct {
 	job.Machine
 	verb string
 	nth  int
 	do   func()
+
+	called atomic.Int32
 }
 
 func (c *changing) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if argv[4] == c.verb {
-		if c.nth--; c.nth == 0 {
+		if n := c.called.Add(1); c.nth == 0 || c.nth == int(n) {
 			c.do()
 		}
 	}

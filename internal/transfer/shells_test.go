@@ -84,6 +84,13 @@ func (m *shellMachine) begin(t testing.TB, script string) {
 	t.Cleanup(func() {
 		_ = job.Cancel(context.Background(), m, "r", 0)
 		_, _ = job.Wait(context.Background(), m, "r", 10*time.Second)
+		for late := time.After(10 * time.Second); os.RemoveAll(m.root) != nil; { // its supervisor is on its way out
+			select {
+			case <-late:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -141,9 +142,10 @@ func (t *table) close() error {
 	return nil
 }
 
-// find returns the place of a name.
+// find returns the place of a name. Only names are read, which never change.
 func (t *table) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(t.all, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
+	i := sort.Search(len(t.all), func(i int) bool { return t.all[i].name >= name })
+	return i, i < len(t.all) && t.all[i].name == name
 }
 
 // dest is what an entry is called at the destination.
