@@ -15,7 +15,7 @@ place() { # WORD: its directory into at
     *) bye refused code=64 text='no such place' ;;
   esac
 }
-enter() { place "$1"; cd "$at" 2>/dev/null || bye refused code=76 text='no such directory'; }
+stand() { place "$1"; cd "$at" 2>/dev/null || bye refused code=76 text='no such directory'; }
 v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or else in its outputs
   need find xargs stat tr
   path=$3 gz=0; command -v gzip >/dev/null 2>&1 && gz=1
@@ -27,7 +27,7 @@ v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or 
     [ -e "$at/$path" ] || [ -L "$at/$path" ] || continue
     c=$(cd "$at" && pwd -P); case $path in */*) p=$(cd "$at/${path%/*}" && pwd -P) ;; *) p=$c ;; esac
     case $p/ in "${c%/}"/*) ;; *) bye refused code=76 text='the path leads out of the run' ;; esac
-    enter "$w"
+    stand "$w"
     say tree place="$w" gzip=$gz
     LC_ALL=C; export LC_ALL
     [ "$path" = . ] || path=./$path
@@ -40,7 +40,7 @@ v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or 
   bye refused code=76 text='no such file or directory'
 }
 v_sums() { # RUN PLACE
-  need xargs; enter "$2"
+  need xargs; stand "$2"
   case $(printf x | openssl dgst -sha256 -r 2>/dev/null) in # several times faster than most sha256sum
     2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881*) set -- openssl dgst -sha256 -r ;;
     *) if command -v sha256sum >/dev/null 2>&1; then set -- sha256sum; else need shasum; set -- shasum -a 256; fi ;;
@@ -48,13 +48,13 @@ v_sums() { # RUN PLACE
   say sums; xargs -0 "$@"; say end; exit 0
 }
 v_get() { # RUN PLACE gzip|plain: tar archives, one after the other
-  need xargs tar; enter "$2"; COPYFILE_DISABLE=1; export COPYFILE_DISABLE
+  need xargs tar; stand "$2"; COPYFILE_DISABLE=1; export COPYFILE_DISABLE
   say raw
   if [ "$3" = gzip ]; then xargs -0 tar -cf - | gzip -1; else xargs -0 tar -cf -; fi
   exit 0 # what did not come is seen and asked for again
 }
 v_tail() { # RUN PLACE gzip|plain OFFSET NAME
-  number "$4"; enter "$2"
+  number "$4"; stand "$2"
   [ -f "./$5" ] || bye refused code=76 text='no such file or directory'
   say raw
   if [ "$3" = gzip ]; then tail -c "+$(($4 + 1))" "./$5" | gzip -1; else tail -c "+$(($4 + 1))" "./$5"; fi
@@ -64,7 +64,8 @@ taking() { # TOKEN: enters where what arrives for a run that goes on has its pla
   place "put.$1"; verdict
   case $phase in running | orphaned | unknown) ;; *) bye refused code=79 text='the run has ended' ;; esac
   case $sp_dir in /*) bye refused code=79 text='the job works in a directory of its caller, not of the run' ;; esac
-  umask 022; mkdir -p "$at" && cd "$at" || bye refused code=74 text='cannot write the run'
+  mkdir -p "$at" && cd "$at" || bye refused code=74 text='cannot write the run'
+  umask 022
 }
 v_put() { # RUN TOKEN gzip|plain: a tar
   need tar; taking "$2"
@@ -89,6 +90,7 @@ merge() ( # DIRECTORY: what waits of it goes into the job's, by renaming, never 
 v_move() { # RUN TOKEN
   need find; taking "$2"
   base=$(cd -P "$dir" && pwd -P); cd /
+  c=$(readlink "$o/u") && chown -Rh "$c:$(id -g "$c")" "$at" # the job's user, where it has one
   c=$(merge . 2>&1 </dev/null) && [ -z "$(find "$at" -type f -print | head -n 1)" ] || bye refused code=76 text="${c##*"$nl"}"
   rm -rf "$at"
   bye moved
