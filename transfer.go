@@ -132,6 +132,10 @@ func (r *Run) again(ctx context.Context, err error, failed int) error {
 // transferred makes one error of a transfer's end.
 func (r *Run) transferred(op, what string, out transfer.Outcome, err error) error {
 	what = clip(oneLine(what), 120)
+	done := "fetched"
+	if op != "download" {
+		done = "sent"
+	}
 	var refused *transfer.Refused
 	var e *Error
 	i := r.Instance()
@@ -141,12 +145,12 @@ func (r *Run) transferred(op, what string, out transfer.Outcome, err error) erro
 		if refused.Limit {
 			kind = ErrInvalid
 		}
-		return &Error{Provider: i.Provider, Op: op, ID: i.ID, Key: r.run, Kind: kind, Msg: op + " of " + what + ": " + refused.Text}
+		return &Error{Provider: i.Provider, Op: op, ID: i.ID, Key: r.run, Kind: kind, Msg: what + " could not be " + done + ": " + refused.Text}
 	case errors.As(err, &e):
 		own := *e
 		own.Op = op
 		if own.Kind != ErrLost {
-			own.Msg = op + " of " + what + " did not come to its end"
+			own.Msg = what + " could not be " + done
 		}
 		return &own
 	case err != nil:

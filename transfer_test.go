@@ -90,7 +90,7 @@ func TestADownloadGivesUpWhereNothingComes(t *testing.T) {
 		err := r.Download(t.Context(), "w", t.TempDir())
 		require.ErrorIs(t, err, runctl.ErrUnavailable)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		require.ErrorContains(t, err, "download of w did not come to its end")
+		require.ErrorContains(t, err, "w could not be fetched")
 		assert.Less(t, time.Since(t0), 10*time.Minute)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("the caller's reason")
