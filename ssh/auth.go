@@ -124,23 +124,26 @@ func (t target) key(file string, held []gossh.Signer) (gossh.Signer, error) {
 		return nil, err
 	}
 	s, err := gossh.ParsePrivateKey(b)
-	var locked *gossh.PassphraseMissingError
-	if !errors.As(err, &locked) {
-		if err != nil {
-			err = fmt.Errorf("%s holds no private key that can be read: %w", file, err)
-		}
-		return s, err
+	if err == nil {
+		return s, nil
 	}
-	public := locked.PublicKey
-	if line, err := os.ReadFile(file + ".pub"); err == nil && public == nil {
-		public, _, _, _, _ = gossh.ParseAuthorizedKey(line)
+	err = fmt.Errorf("%s holds no private key that can be read: %w", file, err)
+	var public gossh.PublicKey
+	if locked := (*gossh.PassphraseMissingError)(nil); errors.As(err, &locked) {
+		err = fmt.Errorf("%s has a passphrase; run ssh-add %s", file, file)
+		if public = locked.PublicKey; public == nil {
+			b, _ = os.ReadFile(file + ".pub")
+		}
+	}
+	if public == nil { // the file itself may be a public key, whose private half the agent holds
+		public, _, _, _, _ = gossh.ParseAuthorizedKey(b)
 	}
 	for _, s := range held {
 		if public != nil && string(s.PublicKey().Marshal()) == string(public.Marshal()) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("%s has a passphrase; run ssh-add %s", file, file)
+	return nil, err
 }
 
 func defaultKeyFiles(home string) (files []string) {

@@ -19,34 +19,42 @@ const idle = time.Minute
 type conn struct {
 	lock chan struct{} // held while connecting, so that all who want it wait for the same attempt
 
-	mu      sync.Mutex
-	machine *sshmachine.Machine
-	users   int
-	timer   *time.Timer
+	mu     sync.Mutex
+	shared *shared // nil: none
 }
 
-// use runs f on the host's shared connection. When connecting fails nothing was sent.
+// shared is a connection and who uses it. It is guarded by conn.mu.
+type shared struct {
+	*sshmachine.Machine
+	users int
+	timer *time.Timer // closes it
+	given bool        // up: the last user closes it
+}
+
+// use runs f on the host's shared connection. When connecting fails nothing was sent. A connection that cannot be made
+// again is given up, so that the next call reads anew how the host is reached and trusted.
 func (h *host) use(ctx context.Context, p *Provider, f func(runctl.Machine) error) error {
-	m, err := h.open(ctx, p)
+	s, err := h.open(ctx, p)
 	if err != nil {
 		return err
 	}
-	defer h.leave()
-	return f(m)
+	err = f(s)
+	h.leave(s, unsent(err) && ctx.Err() == nil)
+	return err
 }
 
-func (h *host) open(ctx context.Context, p *Provider) (runctl.Machine, error) {
+func (h *host) open(ctx context.Context, p *Provider) (*shared, error) {
 	select {
 	case h.lock <- struct{}{}:
 	case <-ctx.Done():
 		return nil, &runctl.Error{Op: "connect", Err: context.Cause(ctx)}
 	}
 	defer func() { <-h.lock }()
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return nil, &runctl.Error{Op: "connect", Err: context.Cause(ctx)}
 	}
-	if m := h.join(); m != nil {
-		return m, nil
+	if s := h.join(); s != nil {
+		return s, nil
 	}
 	m, err := p.dial(ctx, h, "", nil)
 	if err != nil {
@@ -54,48 +62,65 @@ func (h *host) open(ctx context.Context, p *Provider) (runctl.Machine, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.machine, h.users = m, 1
-	return m, nil
+	h.shared = &shared{Machine: m, users: 1}
+	return h.shared, nil
 }
 
 // join takes part in a connection that is there.
-func (h *host) join() *sshmachine.Machine {
+func (h *host) join() *shared {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.machine != nil {
-		h.users++
-		if h.timer != nil {
-			h.timer.Stop()
+	if h.shared != nil {
+		h.shared.users++
+		if h.shared.timer != nil {
+			h.shared.timer.Stop()
 		}
 	}
-	return h.machine
+	return h.shared
 }
 
-func (h *host) leave() {
+func (h *host) leave(s *shared, giveUp bool) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.users--; h.users == 0 {
-		h.timer = time.AfterFunc(idle, func() { h.shut(false) })
+	s.users--
+	if s.given = s.given || giveUp; s.given && h.shared == s {
+		h.shared = nil
+	}
+	last := s.users == 0
+	if last && !s.given {
+		s.timer = time.AfterFunc(idle, func() { h.shut(s, false) })
+	}
+	h.mu.Unlock()
+	if last && s.given {
+		_ = s.Machine.Close()
 	}
 }
 
-// shut closes the connection, when nobody uses it or when it must be.
-func (h *host) shut(must bool) {
+// shut closes a connection that nobody uses, or that must be closed. Nobody joins it any more.
+func (h *host) shut(s *shared, must bool) {
 	h.mu.Lock()
-	m := h.machine
-	if m == nil || h.users > 0 && !must {
+	if s.users > 0 && !must {
 		h.mu.Unlock()
 		return
 	}
-	h.machine = nil
+	if h.shared == s {
+		h.shared = nil
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	h.mu.Unlock()
-	_ = m.Close()
+	_ = s.Machine.Close()
 }
 
 // Close closes the connections that the provider keeps. It ends no instance, and the provider can still be used.
 func (p *Provider) Close() error {
 	for _, h := range p.hosts {
-		h.shut(true)
+		h.mu.Lock()
+		s := h.shared
+		h.mu.Unlock()
+		if s != nil {
+			h.shut(s, true)
+		}
 	}
 	return nil
 }

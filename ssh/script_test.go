@@ -415,3 +415,61 @@ func TestArgumentsAreNumbersWhereTheyMustBe(t *testing.T) {
 		}
 	})
 }
+
+func TestALaunchThatWasCutOffIsFinishedByTheNext(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		h.claim("a")
+		step := filepath.Join(h.root, "1", "guard", "end.d", "50-free")
+		whole, err := os.ReadFile(step)
+		require.NoError(t, err)
+		require.NoError(t, os.RemoveAll(filepath.Join(h.root, "1")))
+		h.claim("a")
+		again, err := os.ReadFile(step)
+		require.NoError(t, err)
+		assert.Equal(t, whole, again)
+		h.ask("release", "1")
+		h.freed(1)
+		h.claim("a")
+		assert.NoFileExists(t, step, "not once it has ended")
+	})
+}
+
+func TestAGuardThatEndedWithoutOurStepFreesTheHostAtTheNextLook(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		h.claim("a")
+		guard := filepath.Join(h.root, "1", "guard")
+		require.NoError(t, os.Symlink("3600000:0:30000:-", filepath.Join(guard, "arm")))
+		require.NoError(t, os.Symlink("idle", filepath.Join(guard, "ending")))
+		require.NoError(t, os.Symlink(".", filepath.Join(guard, "over")))
+		h.ask("look")
+		c := h.freed(1)
+		assert.Equal(t, "nothing ran on it for its keep time", reason(c.free))
+		assert.True(t, c.kept)
+	})
+}
+
+func TestFilesGoAWeekAfterTheEnd(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, h *shellHost) {
+		for n := 1; n <= 2; n++ {
+			h.claim(fmt.Sprint("a", n))
+			h.rewrite(n, "life", "0")
+			h.ask("look")
+			assert.True(t, h.freed(int64(n)).kept)
+		}
+		age := func(name string, d time.Duration) {
+			cmd := exec.Command("touch", "-h", "-d", time.Now().Add(-d).Format(time.RFC3339), filepath.Join(h.root, name))
+			require.NoError(t, cmd.Run())
+		}
+		age("free.1", 7*24*time.Hour+time.Minute)
+		age("free.2", 7*24*time.Hour-time.Hour)
+		h.claim("b")
+		eventually(t, "the old files are gone", func() bool { return h.link("1") != "" })
+		r := h.ask("look")
+		require.Len(t, r.claims, 2)
+		assert.EqualValues(t, 3, r.claims[0].n)
+		assert.EqualValues(t, 2, r.claims[1].n, "what still has files is listed, and only that")
+		c, err := h.ask("look", "1").the(1)
+		require.NoError(t, err)
+		assert.True(t, c.freed && !c.kept)
+	})
+}

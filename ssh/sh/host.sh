@@ -79,18 +79,29 @@ overdue() { # by the claim in $text
   if [ "$value" = "$boot" ]; then of up "$text"; [ $((now - value)) -ge $((life * 100)) ]
   else of at "$text"; [ $((wall - value)) -ge "$life" ]; fi
 }
+why() { # CAUSE of a guard, for people
+  case $1 in
+    lifetime) echo 'its lifetime is over' ;;
+    idle) echo 'nothing ran on it for its keep time' ;;
+    lease) echo 'the lease of its last run is over' ;;
+    reboot) echo 'nobody came for it after a reboot' ;;
+    *) echo "$1" ;;
+  esac
+}
 tend() { # what nobody else may be there to do: wake a guard, go on with an end that was cut off
   held || return
   text=$(readlink "$root/claim.$n")
   case $text in 'v=1 '*) ;; *) return ;; esac
   if [ ! -L "$root/ending.$n" ]; then
     d=$root/$n
-    if [ -L "$d/guard/arm" ]; then # every verb of the supervisor wakes the guard
+    if [ -L "$d/guard/over" ]; then ask_end "$n" 0 "$(why "$(readlink "$d/guard/ending")")" # without our end step
+    elif [ -L "$d/guard/arm" ]; then # every verb of the supervisor wakes the guard
       ward "$d" || ! supervisor "$d" || RUNCTL_ROOT=$d sh "$s" list >/dev/null 2>&1
       return
+    else
+      overdue || return # and never armed: whoever claimed it went away
+      ask_end "$n" 0 "$(why lifetime)"
     fi
-    overdue || return # and never armed: whoever claimed it went away
-    ask_end "$n" 0 'its lifetime is over'
   fi
   ender "$n" || detach sh "$0" end "$root" "$n"
 }
@@ -150,7 +161,8 @@ drop() { # N: its files out of the way, and nothing can come in their place
 }
 v_tidy() { # what ended a week ago, and what a crash left half removed
   for f in $(find "$root" -maxdepth 1 -type l -name 'free.*' -mtime +6 2>/dev/null); do
-    f=${f##*.}; [ -L "$root/$f" ] || [ ! -d "$root/$f" ] || drop "$f"
+    f=${f##*.}; case $f in '' | *[!0-9]*) continue ;; esac
+    [ -L "$root/$f" ] || [ ! -d "$root/$f" ] || drop "$f"
   done
   rm -rf "$root"/gone.*
 }
@@ -181,7 +193,7 @@ v_claim() { # LABEL TOKEN LIFE KEEP GPU USER
   while :; do
     top "$root/claim."; last=$n
     # The numbers have no gaps, and those up to $last are all there: who is not among them has no claim yet.
-    row=$(LC_ALL=C ls -l "$root" | grep -F " tok=$2 ") && row=${row##* claim.} && show "${row%% *}" && say end && exit
+    row=$(LC_ALL=C ls -l "$root" | grep -F " tok=$2 ") && row=${row##* claim.} && n=${row%% *} && break
     if [ "$last" != 0 ] && [ ! -L "$root/free.$last" ]; then
       tend; show "$last"; bye held n="$last"
     fi
@@ -189,9 +201,12 @@ v_claim() { # LABEL TOKEN LIFE KEEP GPU USER
     ln -s "v=1 boot=$boot up=$now at=$wall life=$3 keep=$4 tok=$2 gpu=$5 label=$1" "$root/claim.$n" 2>/dev/null && break
     [ -L "$root/claim.$n" ] || bye refused code=74 text="cannot write below $root"
   done
-  [ "$6" = - ] || chmod 711 "$root" # that user must be able to pass through
-  mkdir -p "$root/$n/guard/end.d" &&
-    printf 'sh %s over %s %s "$1"\n' "$(quote "$0")" "$(quote "$root")" "$n" >"$root/$n/guard/end.d/50-free"
+  if [ ! -L "$root/ending.$n" ] && [ ! -L "$root/free.$n" ]; then # also when it was cut off here before
+    [ "$6" = - ] || chmod 711 "$root" # that user must be able to pass through
+    g=$root/$n/guard
+    [ -f "$g/end.d/50-free" ] || { mkdir -p "$g/end.d" &&
+      printf 'sh %s over %s %s "$1"\n' "$(quote "$0")" "$(quote "$root")" "$n" >"$g/step.$$" && mv -f "$g/step.$$" "$g/end.d/50-free"; } 2>/dev/null
+  fi
   detach sh "$0" tidy "$root"
   show "$n"; say end
 }
@@ -225,14 +240,7 @@ v_release() { # N
 }
 v_over() { # N WHY: the end step of the claim's guard
   number "$1"; hello
-  case $2 in
-    lifetime) why='its lifetime is over' ;;
-    idle) why='nothing ran on it for its keep time' ;;
-    lease) why='the lease of its last run is over' ;;
-    reboot) why='nobody came for it after a reboot' ;;
-    *) why=$2 ;;
-  esac
-  ask_end "$1" 0 "$why"
+  ask_end "$1" 0 "$(why "$2")"
   ender "$1" || detach sh "$0" end "$root" "$1"
   until [ -L "$root/free.$1" ]; do sleep 1; done
   say end
