@@ -30,6 +30,9 @@ func Main(reg *runctl.Registry) {
 		inTTY: isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout), errTTY: isTerminal(os.Stderr),
 		notify: notifySignals, now: time.Now,
 	}
+	if a.inTTY && a.outTTY {
+		a.screen = ownScreen{os.Stdin, os.Stdout}
+	}
 	os.Exit(a.run(context.Background(), os.Args[1:]))
 }
 
@@ -42,6 +45,7 @@ type app struct {
 	dir            string // where it was started
 	inTTY          bool   // stdin is a terminal, and so on
 	outTTY, errTTY bool
+	screen         screen                            // stdin and stdout together; nil: they are no terminal
 	notify         func() (<-chan os.Signal, func()) // interrupts from now on, and how to stop them
 	now            func() time.Time
 	deadlines      runctl.Deadlines // zero: the client's own

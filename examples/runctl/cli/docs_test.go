@@ -169,6 +169,7 @@ func exitDoc() string {
 		row(exitTerm, "cancelled by SIGTERM"),
 	}.String() + "\nA job may itself exit with one of these: the last line on stderr, and `outcome` in JSON, tell them apart.\n\nOf all others:\n\n" + mdTable{
 		{"code", "meaning"}, row(exitOK, "done"), row(exitFailed, "failed, or a list that lacks something"), row(exitUsage, "the usage is wrong"),
+		row(exitSSH, "of `ssh`, which otherwise exits with its command's: it failed itself"),
 	}.String()
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +37,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitSSH    = 255 // of ssh, whose other codes are the command's
 )
 
 // usageError is a mistake on the command line.
@@ -71,6 +74,12 @@ func (e *explained) Unwrap() error { return e.err }
 // followsRun marks the commands whose exit code is the job's.
 const followsRun = "follows a run"
 
+// failsWith is the exit code of a command's own failures, where it is another than usual.
+const failsWith = "fails with"
+
+// inFlags are the flags for what the library calls by the names of its fields.
+var inFlags = strings.NewReplacer("Job.SecretsOnFirstUse", "--secrets-on-first-use", "Job.Secrets", "--secret", "Job.Lease", "--lease")
+
 // report says what went wrong and returns the exit code.
 func (a *app) report(cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -87,6 +96,8 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		code = exitDoubt
 	case follows:
 		code = exitRunctl
+	case cmd != nil && cmd.Annotations[failsWith] != "":
+		code, _ = strconv.Atoi(cmd.Annotations[failsWith])
 	case errors.As(err, &u):
 		code = exitUsage
 	}
@@ -96,7 +107,7 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	if a.opt.json {
 		a.say.object(errorJSON(err))
 	} else {
-		a.say.print(err.Error())
+		a.say.print(inFlags.Replace(err.Error()))
 	}
 	return code
 }

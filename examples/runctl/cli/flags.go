@@ -164,7 +164,8 @@ func (c *consent) add(f *pflag.FlagSet) {
 type jobFlags struct {
 	env, secrets, outs []string
 	envFile            string
-	grace              duration
+	grace, lease       duration
+	firstUse           bool
 }
 
 func (j *jobFlags) add(f *pflag.FlagSet) {
@@ -173,11 +174,14 @@ func (j *jobFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&j.secrets, "secret", nil, "`NAME` of an environment variable, or NAME=@FILE, passed on without being seen; may be repeated")
 	f.StringArrayVar(&j.outs, "out", nil, "file or directory at this `PATH` below the job's directory to collect too; may be repeated")
 	f.Var(&j.grace, "grace", "from TERM to KILL when the job is ended (30s)")
+	f.Var(&j.lease, "lease", "end the job when nobody has watched it for so long, at least 1m (silence never ends it)")
+	f.BoolVar(&j.firstUse, "secrets-on-first-use", false, "send secrets also to a machine whose host key nobody vouches for")
 }
 
 // job is the job that the flags and the arguments describe.
 func (j *jobFlags) job(a *app, args []string) (runctl.Job, error) {
-	job := runctl.Job{Args: args, Outputs: j.outs, Grace: time.Duration(j.grace), Env: map[string]string{}, Secrets: map[string]runctl.Secret{}}
+	job := runctl.Job{Args: args, Outputs: j.outs, Grace: time.Duration(j.grace), Lease: time.Duration(j.lease),
+		SecretsOnFirstUse: j.firstUse, Env: map[string]string{}, Secrets: map[string]runctl.Secret{}}
 	if len(args) == 0 || args[0] == "" {
 		return job, usagef("empty command: write the program and its arguments after --, as in runctl run -- python train.py. Nothing was launched")
 	}

@@ -132,12 +132,16 @@ func (x *session) detached(r *record, mine bool) {
 	case !mine:
 		x.say.sayf("%s: stopped watching; the run goes on\n%s", r.Name, followUp(r))
 	case r.ByHand:
-		x.say.sayf("%s runs on; its machine stays until you end it\n%s", r.Name, followUp(r))
+		x.say.sayf("%s runs on, %s; its machine stays until you end it\n%s", r.Name, silenceText(time.Duration(r.Lease)), followUp(r))
 	case !r.EndsItself:
 		x.say.warnf("%s: detached. Its machine cannot end itself: one of these must, or it bills on\n%s", r.Name, followUp(r))
 	default:
-		x.say.sayf("%s: detached. Ends when the job does (+%s to collect), at the latest %s\n%s", r.Name,
-			durText(time.Duration(r.Keep)), x.clock(r.deadline()), followUp(r))
+		unwatched := ""
+		if r.Lease > 0 {
+			unwatched = fmt.Sprintf(", %s from now unless somebody watches it (--lease)", durText(time.Duration(r.Lease)))
+		}
+		x.say.sayf("%s: detached. Ends when the job does (+%s to collect)%s, at the latest %s\n%s", r.Name,
+			durText(time.Duration(r.Keep)), unwatched, x.clock(r.deadline()), followUp(r))
 	}
 	if x.opt.json {
 		x.json.event("detached", map[string]any{"run": r.Name, "ref": r.Ref, "ends_by": utc(r.deadline())})

@@ -53,7 +53,7 @@ func (a *app) launch(ctx context.Context, n *needs, f *consent) error {
 		return err
 	}
 	if f.dryRun {
-		return x.showPlan(key, est)
+		return x.showPlan(key, est, 0)
 	}
 	if err := x.consentTo(key, est, &spec, n, f, true); err != nil {
 		return err
@@ -113,16 +113,18 @@ func (a *app) submit(ctx context.Context, f *jobFlags, name, machine string, arg
 	if err := nameRun(rec, name, all); err != nil {
 		return err
 	}
-	rec.OutDir, rec.Ref = a.outDir(rec.Name), i.Ref()
+	on := x.refOf(i)
+	rec.OutDir, rec.Ref = a.outDir(rec.Name), on
 	rec.Ref.Run, rec.Launched, rec.Lifetime = rec.Name, utc(i.Launched), seconds(i.Mark.Lifetime)
 	job.ID, job.Attempt, rec.Grace = rec.Name, rec.Attempt, seconds(orGrace(job.Grace))
+	rec.Lease = seconds(job.Lease)
 	if x.inPlace(i.Provider) {
 		job.Dir = a.dir
 	}
 	if err := x.add(rec); err != nil {
 		return err
 	}
-	run, err := x.client.Submit(ctx, i.Ref(), job)
+	run, err := x.client.Submit(ctx, on, job)
 	if err != nil {
 		if k := runctl.Kind(""); errors.As(err, &k) && (k == runctl.ErrInvalid || k == runctl.ErrConflict) {
 			x.remove(rec)
@@ -230,6 +232,18 @@ func (a *app) openInstance(ctx context.Context, word string) (*session, runctl.I
 		return nil, none, fmt.Errorf("no machine %q is seen, and not everything could be looked at: %w", word, err)
 	}
 	return nil, none, fmt.Errorf("no machine %q of ours; runctl ps lists them", word)
+}
+
+// refOf is the reference to a machine, with the host key that it is known by from any run on it.
+func (s *state) refOf(i runctl.Instance) runctl.Ref {
+	ref := i.Ref()
+	all, _ := s.records()
+	for _, r := range all {
+		if r.Ref.Provider == ref.Provider && r.Ref.ID == ref.ID && r.Ref.HostKey != "" {
+			ref.HostKey, ref.FirstUse = r.Ref.HostKey, r.Ref.FirstUse
+		}
+	}
+	return ref
 }
 
 // machineRef is the reference that a word means without asking a cloud: a reference itself, or a run's.

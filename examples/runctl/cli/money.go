@@ -84,8 +84,20 @@ func (x *session) firstOffer(ctx context.Context, q runctl.OfferQuery, top runct
 		moneyText(cheapest.Price.Hourly), cheapest.Provider, cmp.Or(cheapest.Zone, cheapest.Region, cheapest.Type), nothing)
 }
 
-// planText is what will be launched and what it costs at most.
-func (x *session) planText(name string, e runctl.Estimate) string {
+// silenceText is what becomes of a job that nobody watches.
+func silenceText(lease time.Duration) string {
+	if lease > 0 {
+		return fmt.Sprintf("ends %s after nobody watches it any more (--lease)", durText(lease))
+	}
+	return "silence never ends it"
+}
+
+// planText is what will be launched, what it costs at most, and what becomes of it when nobody watches.
+func (x *session) planText(name string, e runctl.Estimate, lease time.Duration) string {
+	return x.placePlan(name, e) + "; " + silenceText(lease)
+}
+
+func (x *session) placePlan(name string, e runctl.Estimate) string {
 	o, until := e.Offer, x.clock(x.now().Add(e.Lifetime))
 	if o.Price.Free() {
 		return fmt.Sprintf("%s on %s (%s), no price, ends by %s (%s)", name, placeText(o), shapeText(o), until, durText(e.Lifetime))
@@ -101,7 +113,7 @@ func (x *session) planText(name string, e runctl.Estimate) string {
 // consentTo shows the plan and returns nil when it was accepted: by -y, by an answer at a terminal, or in a
 // pipe by a ceiling.
 func (x *session) consentTo(name string, e runctl.Estimate, spec *runctl.RunSpec, n *needs, c *consent, detach bool) error {
-	x.say.sayf("%s", x.planText(name, e))
+	x.say.sayf("%s", x.planText(name, e, spec.Job.Lease))
 	var beside []string
 	if !e.Offer.EndsItself {
 		beside = append(beside, fmt.Sprintf("a machine of %s cannot end itself: it bills until you end it with runctl attach, cancel or terminate", e.Offer.Provider))

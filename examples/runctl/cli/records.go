@@ -28,7 +28,8 @@ type record struct {
 	Offer      *offerJSON `json:"offer,omitempty"`
 	Lifetime   seconds    `json:"lifetime"`
 	Keep       seconds    `json:"keep"`
-	Grace      seconds    `json:"grace"` // from TERM to KILL
+	Grace      seconds    `json:"grace"`           // from TERM to KILL
+	Lease      seconds    `json:"lease,omitempty"` // it ends when nobody watches it for so long
 	EndsItself bool       `json:"ends_itself"`
 	ByHand     bool       `json:"by_hand,omitempty"` // submitted to a machine that is not ours to end
 

@@ -97,7 +97,7 @@ func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
 		return err
 	}
 	if f.dryRun {
-		return x.showPlan(rec.Name, est)
+		return x.showPlan(rec.Name, est, job.Lease)
 	}
 	if err := x.consentTo(rec.Name, est, &spec, &f.needs, &f.consent, f.detach); err != nil {
 		return err
@@ -127,20 +127,20 @@ func (r *record) plan(s *state, e runctl.Estimate, spec *runctl.RunSpec) {
 	r.Ref = runctl.Ref{Provider: e.Offer.Provider, Owner: s.owner, Key: r.Name, Run: r.Name}
 	r.Offer = toOffer(e.Offer)
 	r.Lifetime, r.Keep, r.EndsItself = seconds(e.Lifetime), seconds(spec.Keep), e.Offer.EndsItself
-	r.Grace = seconds(orGrace(spec.Job.Grace))
+	r.Grace, r.Lease = seconds(orGrace(spec.Job.Grace)), seconds(spec.Job.Lease)
 	if r.Keep == 0 {
 		r.Keep = seconds(30 * time.Minute)
 	}
 }
 
 // showPlan is the end of a dry run.
-func (x *session) showPlan(name string, e runctl.Estimate) error {
+func (x *session) showPlan(name string, e runctl.Estimate, lease time.Duration) error {
 	if x.opt.json {
 		writeJSON(x.stdout, map[string]any{"run": name, "offer": toOffer(e.Offer), "road": e.Road.String(), "lifetime": seconds(e.Lifetime),
-			"max_cost": toMoney(e.Max), "others": e.Others}, true)
+			"max_cost": toMoney(e.Max), "others": e.Others, "lease": seconds(lease)}, true)
 		return nil
 	}
-	x.say.print(x.planText(name, e))
+	x.say.print(x.planText(name, e, lease))
 	if e.Others > 0 {
 		x.say.print(fmt.Sprintf("without capacity there, other offers that fit are tried: %d", e.Others))
 	}
