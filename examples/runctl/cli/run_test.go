@@ -274,6 +274,7 @@ func TestALaunchThatWasLeftCanBeEndedLater(t *testing.T) {
 	s.stderr.waitFor(t, "call connect")
 	w.signals <- os.Interrupt
 	s.stderr.waitFor(t, "giving up the launch")
+	require.Eventually(t, func() bool { return strings.Contains(w.cloud.Log(), "by hanging") }, 30*time.Second, time.Millisecond)
 	w.signals <- os.Interrupt
 	assert.Equal(t, 122, s.wait(t), s.stderr.String())
 	assert.Len(t, w.cloud.Billing(), 1)
