@@ -35,13 +35,13 @@ func (files tree) entries() []manifest.Entry {
 	return all
 }
 
-func (files tree) digest() string { return manifest.Digest(files.entries()) }
+func (files tree) digest() string { return manifest.Digest(slices.Values(files.entries())) }
 
 // stream is the tar of a codeput. What links names is sent as a link into the source's file of that path.
 func (files tree) stream(links ...string) string {
 	var b, m bytes.Buffer
 	var n strings.Builder
-	_ = manifest.Write(&m, files.entries())
+	_ = manifest.Write(&m, slices.Values(files.entries()))
 	for _, e := range files.entries() {
 		if e.Kind != manifest.Link && !slices.Contains(links, e.Path) {
 			fmt.Fprintf(&n, "%x  ./%s\n", e.Sum, e.Path)

@@ -91,7 +91,7 @@ func (c *verbCall) codetree() error {
 		return c.fail(&Refused{Code: RefusedNotFound, Reason: "no such tree"})
 	}
 	b := bytes.NewBufferString(formatLine(kindRaw))
-	_ = manifest.Write(b, files.sorted())
+	_ = manifest.Write(b, slices.Values(files.sorted()))
 	_, err := b.WriteTo(c.out)
 	return err
 }

@@ -27,7 +27,7 @@ func (files codeFiles) verify(digest string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if manifest.Digest(all) != digest {
+	if manifest.Digest(slices.Values(all)) != digest {
 		return fmt.Errorf("the manifest is another tree's")
 	}
 	for _, want := range all {

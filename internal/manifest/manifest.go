@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -60,9 +61,9 @@ func (e Entry) AppendTo(b []byte) []byte {
 }
 
 // Write writes the text of entries that are sorted by path.
-func Write(w io.Writer, all []Entry) error {
+func Write(w io.Writer, all iter.Seq[Entry]) error {
 	buf := make([]byte, 0, 64<<10)
-	for _, e := range all {
+	for e := range all {
 		if buf = e.AppendTo(buf); len(buf) > 60<<10 {
 			if _, err := w.Write(buf); err != nil {
 				return err
@@ -75,7 +76,7 @@ func Write(w io.Writer, all []Entry) error {
 }
 
 // Digest returns the lower-case SHA-256 of the text of entries that are sorted by path.
-func Digest(all []Entry) string {
+func Digest(all iter.Seq[Entry]) string {
 	h := sha256.New()
 	_ = Write(h, all) // a hash takes everything
 	return hex.EncodeToString(h.Sum(nil))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func file(path, content string, kind Kind) Entry {
 
 func text(all ...Entry) string {
 	var b bytes.Buffer
-	_ = Write(&b, all)
+	_ = Write(&b, slices.Values(all))
 	return b.String()
 }
 
@@ -28,9 +29,9 @@ func TestALineSaysKindSizeSumAndPath(t *testing.T) {
 	assert.Equal(t, "- 1 "+aSum+" d/x y.py\n", text(file("d/x y.py", "a", Plain)))
 	assert.Equal(t, "x 1 "+aSum+" run\n", text(file("run", "a", Exec)))
 	assert.Equal(t, "l 1 "+aSum+" d/now\ta\n", text(NewLink("d/now", "a")))
-	assert.Equal(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", Digest(nil), "of an empty tree")
+	assert.Equal(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", Digest(slices.Values([]Entry(nil))), "of an empty tree")
 	want := fmt.Sprintf("%x", sha256.Sum256([]byte("- 1 "+aSum+" a\n")))
-	assert.Equal(t, want, Digest([]Entry{file("a", "a", Plain)}))
+	assert.Equal(t, want, Digest(slices.Values([]Entry{file("a", "a", Plain)})))
 }
 
 func TestReadGivesWhatWasWritten(t *testing.T) {
