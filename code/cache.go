@@ -18,7 +18,7 @@ import (
 )
 
 // cache is what the last look at a directory found. Its file has a line with the directory, then one for each file,
-// sorted by path:
+// sorted by path, and a last one with the SHA-256 of all before:
 //
 //	MODIFIED CHANGED INODE KEY LINE
 //
@@ -46,8 +46,9 @@ func recall(name, dir string, all []found) *cache {
 		return c
 	}
 	defer file.Close()
-	s := bufio.NewScanner(file)
-	if !s.Scan() || s.Text() != cacheHead+strconv.Quote(dir) {
+	body, ok := checked(file)
+	s := bufio.NewScanner(body)
+	if !ok || !s.Scan() || s.Text() != cacheHead+strconv.Quote(dir) {
 		return c
 	}
 	sum := sha256.New()
@@ -74,6 +75,20 @@ func recall(name, dir string, all []found) *cache {
 	}
 	return c
 }
+
+// checked returns what comes before a last line that is its sum.
+func checked(file *os.File) (io.Reader, bool) {
+	info, err := file.Stat()
+	if err != nil || info.Size() < sumLine {
+		return file, false
+	}
+	sum, line := sha256.New(), make([]byte, sumLine)
+	_, err1 := io.Copy(sum, io.NewSectionReader(file, 0, info.Size()-sumLine))
+	_, err2 := file.ReadAt(line, info.Size()-sumLine)
+	return io.NewSectionReader(file, 0, info.Size()-sumLine), err1 == nil && err2 == nil && string(line) == fmt.Sprintf("%x\n", sum.Sum(nil))
+}
+
+const sumLine = 2*sha256.Size + 1
 
 // is reports whether a file is the one that was found before.
 func (f *found) is(was found) bool {
@@ -129,7 +144,8 @@ func (c *cache) save(all []found, began time.Time) {
 		return
 	}
 	defer os.Remove(file.Name())
-	w := bufio.NewWriterSize(file, 64<<10)
+	sum := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(file, sum), 64<<10)
 	fmt.Fprintf(w, "%s%s\n", cacheHead, strconv.Quote(c.dir))
 	settled := began.Add(-settle).UnixNano()
 	var b []byte
@@ -141,6 +157,7 @@ func (c *cache) save(all []found, began time.Time) {
 		_, _ = w.Write(f.AppendTo(b)) // Flush tells
 	}
 	err = w.Flush()
+	fmt.Fprintf(file, "%x\n", sum.Sum(nil))
 	if closed := file.Close(); err == nil && closed == nil {
 		_ = os.Rename(file.Name(), c.name)
 	}
