@@ -115,17 +115,17 @@ func TestACacheKnowsTheTreeThatWasSent(t *testing.T) {
 }
 
 func TestAFileIsLinkedOnceForATree(t *testing.T) {
-	file := func(path, content string) found {
-		return found{Entry: manifest.Entry{Path: path, Size: 1, Sum: [32]byte{content[0]}, Kind: manifest.Plain}}
+	file := func(path string, c byte) found {
+		return found{Entry: manifest.Entry{Path: path, Size: 1, Sum: [32]byte{c}, Kind: manifest.Plain}}
 	}
-	have := func(source int32, path, content string) candidate {
-		return candidate{content{[32]byte{content[0]}, manifest.Plain}, origin{path, source}}
+	have := func(source int32, path string, c byte) candidate {
+		return candidate{content{[32]byte{c}, manifest.Plain}, origin{path, source}}
 	}
-	empty := file("empty", "x")
+	empty := file("empty", 'x')
 	empty.Size = 0
-	exec := file("exec", "x")
+	exec := file("exec", 'x')
 	exec.Kind = manifest.Exec
-	b := plan([]found{file("a", "x"), file("b", "x"), file("c", "x"), empty, exec, file("f", "y"), file("g", "z")}, []string{"s0", "s1"},
-		[]candidate{have(0, "c", "x"), have(1, "c", "x"), have(1, "q", "x"), have(0, "f", "y"), have(1, "f", "y"), have(0, "h", "w")})
+	b := plan([]found{file("a", 'x'), file("b", 'x'), file("c", 'x'), empty, exec, file("f", 'y'), file("g", 'z')}, []string{"s0", "s1"},
+		[]candidate{have(0, "c", 'x'), have(1, "c", 'x'), have(1, "q", 'x'), have(0, "f", 'y'), have(1, "f", 'y'), have(0, "h", 'w')})
 	assert.Equal(t, []origin{{"q", 1}, {}, {"c", 1}, {}, {}, {"f", 0}, {}}, b.from)
 }
