@@ -66,7 +66,7 @@ func TestACacheKnowsWhatDidNotChange(t *testing.T) {
 		assert.Equal(t, []string{"a"}, readAgain(tree), what)
 		put(t, src, "new", "n")
 		require.NoError(t, os.Remove(filepath.Join(src, "b")))
-		assert.Equal(t, []string{"a", "new"}, readAgain(dir(t, src, Options{Cache: name})), "%s: what was just written is read again", what)
+		assert.Equal(t, []string{"a", "c/d", "e", "new"}, readAgain(dir(t, src, Options{Cache: name})), "%s: what was just written is read again", what)
 		put(t, src, "b", "2")
 		require.NoError(t, os.Remove(filepath.Join(src, "new")))
 	}
