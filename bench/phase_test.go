@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net"
+	"syscall"
 	"context"
 	"fmt"
 	"io"
@@ -55,7 +57,7 @@ func TestPhases(t *testing.T) {
 			tt.must(err)
 			fmt.Println("dir", time.Since(b))
 			b = time.Now()
-			m, err := sshmachine.Dial(t.Context(), sshmachine.Config{Addr: server.Addr, User: server.User, Auth: []ssh.AuthMethod{auth}, Trust: sshmachine.Pinned(ssh.FingerprintSHA256(server.HostKey))})
+			m, err := sshmachine.Dial(t.Context(), sshmachine.Config{Addr: server.Addr, User: server.User, Auth: []ssh.AuthMethod{auth}, Trust: sshmachine.Pinned(ssh.FingerprintSHA256(server.HostKey)), Dial: quick})
 			tt.must(err)
 			fmt.Println("dial", time.Since(b))
 			b = time.Now()
@@ -78,4 +80,23 @@ func (e *eof) Read(p []byte) (int, error) {
 		fmt.Println("   eof after", time.Since(e.b))
 	}
 	return n, err
+}
+
+type quickConn struct{ *net.TCPConn }
+
+func (c quickConn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if n < 2000 {
+		rc, _ := c.SyscallConn()
+		rc.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 1) })
+	}
+	return n, err
+}
+
+func quick(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return quickConn{c.(*net.TCPConn)}, nil
 }

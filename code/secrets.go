@@ -5,33 +5,42 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strings"
 )
 
-// secretNames are patterns, as path.Match has them, of files that mostly hold secrets. Those with a slash are about
-// the last two parts of a path; those that end in one, about directories.
-var secretNames = []string{
-	".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.kdbx", "*.jks", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
-	".netrc", "_netrc", ".git-credentials", ".pgpass", ".pypirc", ".htpasswd", "credentials", "credentials.json",
-	"service-account*.json", "service_account*.json", "secrets.yml", "secrets.yaml", "secrets.json", "secrets.toml",
-	".docker/config.json", ".kube/config", ".huggingface/token", ".aws/", ".ssh/", ".gnupg/", ".azure/", ".gcloud/",
-}
+// secretNames are files that mostly hold secrets; a name that ends in a slash is a directory's.
+var secretNames = names(".env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", "_netrc", ".git-credentials", ".pgpass", ".pypirc", ".htpasswd",
+	"credentials", "credentials.json", "secrets.yml", "secrets.yaml", "secrets.json", "secrets.toml",
+	".docker/config.json", ".kube/config", ".huggingface/token", ".aws/", ".ssh/", ".gnupg/", ".azure/", ".gcloud/")
+
+// secretEnds and secretStarts are what other names of such files end in, or begin with.
+var (
+	secretEnds   = []string{".pem", ".key", ".p12", ".pfx", ".ppk", ".kdbx", ".jks"}
+	secretStarts = []string{".env.", "service-account", "service_account"}
+)
 
 // notSecret are exceptions: what is there to be read by everybody.
-var notSecret = []string{".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults"}
+var notSecret = names(".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults")
 
-// likelySecret judges by the name.
+func names(all ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range all {
+		set[name] = true
+	}
+	return set
+}
+
+// likelySecret judges by the last part of a path, and the last two.
 func likelySecret(name string, dir bool) bool {
 	base := path.Base(name)
-	two := path.Join(path.Base(path.Dir(name)), base)
 	if dir {
-		base, two = base+"/", two+"/"
+		return secretNames[base+"/"]
 	}
-	is := func(pattern string) bool {
-		one, _ := path.Match(pattern, base)
-		both, _ := path.Match(pattern, two)
-		return one || both
+	with := func(has func(s, part string) bool) func(string) bool {
+		return func(part string) bool { return has(base, part) }
 	}
-	return slices.ContainsFunc(secretNames, is) && !slices.ContainsFunc(notSecret, is)
+	return secretNames[base] || secretNames[path.Join(path.Base(path.Dir(name)), base)] || !notSecret[base] &&
+		(slices.ContainsFunc(secretEnds, with(strings.HasSuffix)) || slices.ContainsFunc(secretStarts, with(strings.HasPrefix)))
 }
 
 // maxKeyFile is how long a file may be that is looked through for a private key.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -69,25 +68,25 @@ func format(s job.CodeState) string {
 func (t *Tree) put(ctx context.Context, m runctl.Machine, format string, b base) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pr, pw := io.Pipe()
+	wire := newSpool()
 	ended := make(chan error, 1)
 	go func() {
 		var id [8]byte
 		_, _ = rand.Read(id[:]) // never fails
-		err := job.PutCode(ctx, m, t.digest, hex.EncodeToString(id[:]), format, b.sources, pr)
-		pr.CloseWithError(errEnded)
+		err := job.PutCode(ctx, m, t.digest, hex.EncodeToString(id[:]), format, b.sources, wire)
+		close(wire.gone)
 		ended <- err
 	}()
 	meter := newMeter(t, b)
-	err := t.write(&counter{pw, meter}, format, b, meter)
-	if err != nil && !errors.Is(err, errEnded) {
-		cancel() // this side's own fault, which the machine's words would hide
-		pw.CloseWithError(err)
-		<-ended
-		return err
+	err := t.write(&counter{wire, meter}, format, b, meter)
+	own := err != nil && !errors.Is(err, errEnded)
+	if own {
+		cancel() // it is this side's fault, which the machine's words would hide
 	}
-	pw.Close()
-	err = <-ended
+	wire.end(err)
+	if put := <-ended; !own {
+		err = put
+	}
 	if err == nil {
 		meter.tell(true)
 	}

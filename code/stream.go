@@ -38,14 +38,13 @@ func (nopCloser) Close() error { return nil }
 
 // write writes what job.PutCode takes: the manifest, what is sent, links to what is there, and then the files.
 func (t *Tree) write(w io.Writer, format string, b base, m *meter) error {
-	out := bufio.NewWriterSize(w, wireBuffer)
-	z, err := encoder(out, format)
+	z, err := encoder(w, format)
 	if err != nil {
 		return err
 	}
 	raw := bufio.NewWriterSize(z, wireBuffer)
 	a := &archive{t: t, b: b, m: m, w: tar.NewWriter(raw), buf: make([]byte, wireBuffer)}
-	for _, step := range []func() error{a.manifest, a.sums, a.links, a.files, a.w.Close, raw.Flush, z.Close, out.Flush} {
+	for _, step := range []func() error{a.manifest, a.sums, a.links, a.files, a.w.Close, raw.Flush, z.Close} {
 		if err := step(); err != nil {
 			return err
 		}

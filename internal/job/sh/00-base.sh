@@ -13,8 +13,9 @@ mask=${RUNCTL_UMASK:-$(umask)} root=${RUNCTL_ROOT:-$HOME/.runctl} proc=${RUNCTL_
 umask 077
 guard=$root/guard naps=0 mem= gate= held= keeper= user= nl='
 '
-say() { printf 'RUNCTL1 %s\n' "$*"; }
-bye() { say "$@"; say end; exit 0; }
+lead=$nl # before the first line, to part it from what a shell says when it starts
+say() { printf '%sRUNCTL1 %s\n' "$lead" "$*"; lead=; }
+bye() { say "$*${nl}RUNCTL1 end"; exit 0; } # in one piece: a server may hold back a second small one
 number() { case $1 in '' | *[!0-9]* | ????????????????*) bye refused code=64 text='not a number' ;; esac; }
 paths() { run=$1 o=$root/own/$1 d=$root/run/$1 mem=; ctl=$d/ctl; }
 nap() { # short at first, for whoever waits for something that takes milliseconds

@@ -12,7 +12,7 @@ summer() { sum=sha256sum; command -v sha256sum >/dev/null 2>&1 || { sum='shasum 
 code_sums() { # HALF LIST: of the lines SUM  PATH on stdin that half, 'p;n' or 'n;p', is as it says; else LIST says what is not
   sed -n "$1" >"$2"
   # openssl is several times as fast, but only sha256sum's word counts against a file
-  command -v openssl >/dev/null 2>&1 && sed 's/^[0-9a-f]*  //' "$2" | tr '\n' '\0' | xargs -0 openssl dgst -sha256 -r 2>/dev/null |
+  command -v openssl >/dev/null 2>&1 && cut -d ' ' -f 3- "$2" | tr '\n' '\0' | xargs -0 openssl dgst -sha256 -r 2>/dev/null |
     sed 's/ \*/  /' | cmp -s - "$2" && return
   $sum -c <"$2" >"$2.said" 2>/dev/null && return
   { sed -n '/: OK$/!{s/: FAILED.*//;s/^\.\///;p;q;}' "$2.said"; echo 'its sums'; } >"$2"
@@ -22,22 +22,21 @@ code_check() ( # TREE MANIFEST DIGEST [SUMS]: says the first path that is not as
   # MANIFEST and SUMS (of the contents to look at; none: all) are relative to TREE. No process for each file
   LC_ALL=C; export LC_ALL
   cd "$1" && tab=$(printf '\t') && summer || exit
+  all() { if [ -n "$4" ]; then cat "$4"; else sed '/^l/d' "$2" | cut -d ' ' -f 3- | sed 's, ,  ./,'; fi; echo "$3  $2"; echo "$3  $2"; }
+  all "$@" | code_sums 'p;n' "$2.1" & a=$!
+  all "$@" | code_sums 'n;p' "$2.2" & b=$!
   odd=$({ # names and kinds: every line once from the manifest and once from here
-    sed "s/^\(.\) [0-9]* [0-9a-f]* \([^$tab]*\).*/\1 .\/\2/" "$2"
+    cut -d ' ' -f 1,4- "$2" | cut -f 1 | sed 's, , ./,'
     find . -type f -perm -100 | sed 's/^/x /'
     find . -type f ! -perm -100 | sed 's/^/- /'
     find . ! -type f ! -type d | sed 's/^/l /'
   } | sort | uniq -c | sed -n '/^ *2 /!{s/^ *[0-9]* . \.\///p;q;}')
-  [ -n "$odd" ] || odd=$(sed -n 's/^l [0-9]* [0-9a-f]* //p' "$2" | while IFS=$tab read -r p t; do
+  [ -n "$odd" ] || odd=$(sed -n '/^l/p' "$2" | cut -d ' ' -f 4- | while IFS=$tab read -r p t; do
     [ "$(readlink "./$p"; echo .)" = "$t$nl." ] || { printf '%s\n' "$p"; break; }
   done)
-  if [ -z "$odd" ]; then
-    all() { if [ -n "$4" ]; then cat "$4"; else sed -n 's/^[-x] [0-9]* \([0-9a-f]*\) /\1  .\//p' "$2"; fi; echo "$3  $2"; echo "$3  $2"; }
-    all "$@" | code_sums 'p;n' "$2.1" & a=$!
-    all "$@" | code_sums 'n;p' "$2.2"; b=$?
-    wait $a && [ $b = 0 ] || odd=$([ $b = 0 ] || cat "$2.2"; wait $a || cat "$2.1")
-    rm -f "$2.1" "$2.2" "$2.1.said" "$2.2.said"
-  fi
+  wait $a || odd=${odd:-$(cat "$2.1")}
+  wait $b || odd=${odd:-$(cat "$2.2")}
+  rm -f "$2.1" "$2.2" "$2.1.said" "$2.2.said"
   [ -z "$odd" ] || { printf '%s\n' "${odd%%"$nl"*}"; exit 1; }
 )
 code_tidy() { # [DIGEST]: keep that tree and the four others used last, and what arrived in part of two others; without: keep nothing
@@ -77,7 +76,7 @@ v_codeask() { # DIGEST
     for f in $(ls -1td d.* 2>/dev/null); do x="$x${nl}RUNCTL1 tree digest=${f#d.}"; done
     for f in in.*; do [ ! -d "$f/t" ] || x="$x${nl}RUNCTL1 part id=${f#in.}"; done
   }
-  say "$x${nl}RUNCTL1 end" # in one piece: a server may hold back a second small one
+  bye "$x"
 }
 v_codetree() { # DIGEST
   code_digest "$1"
@@ -110,6 +109,6 @@ v_codeput() { # DIGEST ID FORMAT SOURCE...: take in a tar of m, n and t/..., who
   [ -d "d.$g" ] || mv "$in" "d.$g" # a second sender that moved it there in between put ours inside, where it is in no tree
   rm -rf "$in" "d.$g"/[!mt]*
   touch -c "d.$g"
-  say code have=1; say end
+  say "code have=1${nl}RUNCTL1 end"
   code_tidy "$g"
 }

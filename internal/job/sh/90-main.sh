@@ -5,7 +5,6 @@ case $verb in
   sup | stage) paths "$1"; shift; $verb "$@"; exit ;;
 esac
 RUNCTL_UMASK=$mask; export RUNCTL_UMASK
-printf '\n'
 wake
 case $verb in
   list | guard | hello | codeask | codetree | codepart | codeput) ;;
