@@ -73,7 +73,7 @@ func (r *Registry) Open(ctx context.Context, name string, get func(name string) 
 	p, err := f.Open(ctx, get)
 	if err != nil {
 		e := asError(err, ErrInvalid)
-		e.Provider, e.Op = name, "open"
+		e.Provider, e.Op, e.Msg = name, "open", redact(e.Msg)
 		return nil, e
 	}
 	return p, nil

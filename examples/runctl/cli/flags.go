@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -187,7 +189,7 @@ func (j *jobFlags) job(a *app, args []string) (runctl.Job, error) {
 	}
 	lines := j.env
 	if j.envFile != "" {
-		more, err := readEnvFile(a.abs(j.envFile))
+		more, err := a.readEnvFile(a.abs(j.envFile))
 		if err != nil {
 			return job, usagef("--env-file: %v", err)
 		}
@@ -220,17 +222,31 @@ func (j *jobFlags) job(a *app, args []string) (runctl.Job, error) {
 	return job, nil
 }
 
-// readEnvFile reads NAME=VALUE lines; empty ones and those that begin with # do not count.
-func readEnvFile(path string) ([]string, error) {
+// readEnvFile reads lines of NAME=VALUE, or NAME to pass on; empty ones and those that begin with # do not count. What
+// is wrong is named by its line: such files hold secrets.
+func (a *app) readEnvFile(path string) ([]string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var lines []string
-	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			lines = append(lines, line)
+	for n, line := range strings.Split(string(data), "\n") {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
 		}
+		name, _, ok := strings.Cut(line, "=")
+		value, set := a.getenv(name)
+		switch {
+		case !envName.MatchString(name):
+			return nil, fmt.Errorf("%s, line %d: write NAME=VALUE, the name of letters, digits and '_'", path, n+1)
+		case !ok && !set:
+			return nil, fmt.Errorf("%s, line %d: there is no '=', and no variable of this name is set here", path, n+1)
+		case !ok:
+			line = name + "=" + value
+		}
+		lines = append(lines, line)
 	}
 	return lines, nil
 }
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

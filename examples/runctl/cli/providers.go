@@ -114,7 +114,7 @@ func (a *app) checkAll(ctx context.Context, rows []*providerRow) bool {
 func problem(err error) string {
 	var e *runctl.Error
 	if !errors.As(err, &e) {
-		return err.Error()
+		e = &runctl.Error{Err: err} // which masks what a provider lets through
 	}
 	c := *e
 	c.Provider, c.ID, c.Key = "", "", ""
