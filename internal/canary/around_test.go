@@ -15,6 +15,7 @@ type around struct {
 	roots []string // directories with the state of machines and of the command
 	mine  []string // secrets that this process's environment has: its children inherit them
 	name  string   // of what is done
+	own   string   // name of the file that keeps the owner's secret; empty: none
 }
 
 // processes looks at the arguments and the environment of every process there is.
@@ -36,7 +37,7 @@ func (a *around) processes(what string) {
 }
 
 // files looks at what others may read, and with private at everything that is left.
-func (a *around) files(what string, private bool, allowed ...string) {
+func (a *around) files(what string, private bool) {
 	what = a.name + " " + what
 	for _, root := range a.roots {
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -55,6 +56,10 @@ func (a *around) files(what string, private bool, allowed ...string) {
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return nil
+			}
+			var allowed []string
+			if d.Name() == a.own {
+				allowed = []string{"Config.Secret"}
 			}
 			if info.Mode().Perm()&0o077 != 0 {
 				a.h.look(atReadable, what+", "+path, string(text))
