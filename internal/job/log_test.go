@@ -74,6 +74,24 @@ func TestACutFollowGoesOnWhereItWasCut(t *testing.T) {
 	})
 }
 
+func TestALineThatIsCutEverySeventyThousandBytesGetsOn(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, m *shellMachine) {
+		start(t, m, sh("r", `head -c 1000003 /dev/zero`))
+		done(t, m, "r")
+		var got bytes.Buffer
+		offset := int64(0)
+		for cuts := 0; ; cuts++ {
+			next, err := Log(t.Context(), cutStdout{m, 70_000}, "r", offset, true, &got)
+			if err == nil {
+				break
+			}
+			require.Greater(t, next, offset, "after %d cuts", cuts)
+			offset = next
+		}
+		assert.Equal(t, 1000003, got.Len())
+	})
+}
+
 func TestAShrunkenLogIsANamedGap(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		start(t, m, sh("r", `echo 123456789; : >../../out; echo 1`))

@@ -68,7 +68,7 @@ const (
 
 	maxLine  = 16 << 10 // a longer reply line is damage
 	maxReply = 4 << 20  // of a whole reply, noise included
-	maxFrame = 1 << 20  // bytes of log in one data frame
+	maxFrame = 4 << 20  // bytes of log in one data frame
 )
 
 // The kinds of reply lines.

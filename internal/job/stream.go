@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 )
 
 // stream reads the replies that carry raw bytes: log frames or files. A frame of log is passed on only when
@@ -12,12 +13,12 @@ type stream struct {
 	log, tar io.Writer
 	stop     func() // ends the call, once failed is set
 
-	next    int64 // offset after the last byte passed on
-	buf     []byte
-	frame   int  // bytes of the data frame being collected, its trailer included; 0: reading lines
-	discard bool // inside a line too long to be ours
-	raw     bool // the files began
-	ended   bool // the log's last word was read
+	next    int64  // offset after the last byte passed on
+	buf     []byte // what was not read yet
+	frame   int    // bytes of the data frame being collected, its trailer included; 0: reading lines
+	discard bool   // inside a line too long to be ours
+	raw     bool   // the files began
+	ended   bool   // the log's last word was read
 	failed  error
 }
 
@@ -41,47 +42,61 @@ func (s *stream) take(p []byte) error {
 		return s.pass(s.tar, p)
 	}
 	s.buf = append(s.buf, p...)
+	left, err := s.read(s.buf)
+	if len(left) < len(s.buf) {
+		s.buf = s.buf[:copy(s.buf, left)]
+		if s.frame > len(s.buf) {
+			s.buf = slices.Grow(s.buf, s.frame-len(s.buf)+maxLine) // once a frame, with room for what comes with its end
+		}
+	}
+	return err
+}
+
+// read takes whole frames and lines off the front of b, and returns what is left of it.
+func (s *stream) read(b []byte) ([]byte, error) {
 	for {
 		if s.frame > 0 {
-			if len(s.buf) < s.frame {
-				return nil
+			if len(b) < s.frame {
+				return b, nil
 			}
-			if err := s.deliver(); err != nil {
-				return err
+			if err := s.deliver(b[:s.frame]); err != nil {
+				return nil, err
 			}
+			b, s.frame = b[s.frame:], 0
 			continue
 		}
-		line, rest, whole := bytes.Cut(s.buf, []byte("\n"))
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
 		if !whole {
-			if len(s.buf) > maxLine {
-				s.buf, s.discard = s.buf[:0], true
+			if len(b) > maxLine {
+				b, s.discard = nil, true
 			}
-			return nil
+			return b, nil
 		}
-		s.buf = rest
+		b = rest
 		l, ok := parseLine(string(line))
 		if ok = ok && !s.discard; !ok {
 			s.discard = false
 			continue
 		}
-		if err := s.line(l); err != nil || s.raw {
-			return err
+		if err := s.line(l); err != nil {
+			return nil, err
+		}
+		if s.raw {
+			return nil, s.pass(s.tar, b)
 		}
 	}
 }
 
-// deliver passes on the frame at the front of buf.
-func (s *stream) deliver() error {
-	n := s.frame - len(frameEnd)
-	if string(s.buf[n:s.frame]) != frameEnd {
+// deliver passes on a frame.
+func (s *stream) deliver(frame []byte) error {
+	n := len(frame) - len(frameEnd)
+	if string(frame[n:]) != frameEnd {
 		return errDamaged
 	}
-	if err := s.pass(s.log, s.buf[:n]); err != nil {
+	if err := s.pass(s.log, frame[:n]); err != nil {
 		return err
 	}
 	s.next += int64(n)
-	s.buf = append(s.buf[:0], s.buf[s.frame:]...)
-	s.frame = 0
 	return nil
 }
 
@@ -96,7 +111,6 @@ func (s *stream) line(l reply) error {
 	switch {
 	case l.Kind == kindRaw && s.tar != nil:
 		s.raw = true
-		return s.pass(s.tar, s.buf)
 	case l.Kind == kindData && s.log != nil:
 		from, ok1 := l.number("from")
 		n, ok2 := l.number("n")

@@ -36,7 +36,7 @@ v_wait() { # RUN SECONDS
 v_log() { # RUN OFFSET MODE
   number "$2"; case $3 in once | follow) ;; *) bye refused code=64 text='once or follow' ;; esac
   [ -L "$o/j" ] && [ -f "$d/out" ] && [ ! -L "$d/out" ] && exec 3<"$d/out" || bye norun run="$run"
-  off=$2 live=1 phase=
+  off=$2 live=1 phase= most=65536
   [ "$off" = 0 ] || dd bs=1 skip="$off" count=0 <&3 2>/dev/null
   now; last=$((now + 500))
   while :; do # whether it lives is asked before how long the log is: what came between is then still told
@@ -45,10 +45,13 @@ v_log() { # RUN OFFSET MODE
     fi
     size
     [ "$size" -ge "$off" ] || { [ "$size" -ge 0 ] || size=0; bye gap from="$size" to="$off"; }
+    # whole blocks first: a process moves many, so frames grow, but not at once, since a line that is cut loses its last frame
     while [ "$off" -lt "$size" ]; do
-      n=$((size - off)); [ $n -le 262144 ] || n=262144
+      n=$((size - off)) bs=65536
+      [ $n -le $most ] || n=$most
+      if [ $n -lt $bs ]; then bs=$n; else n=$((n / bs * bs)) most=$((n < 4194304 ? n * 2 : n)); fi
       say data from="$off" n=$n || exit
-      dd bs=$n count=1 <&3 2>/dev/null && printf '\nRUNCTL1 .\n' || exit
+      dd bs=$bs count=$((n / bs)) <&3 2>/dev/null && printf '\nRUNCTL1 .\n' || exit
       off=$((off + n)) naps=0
     done
     [ $live = 1 ] && [ "$3" = follow ] || bye log next="$off" live=$live
