@@ -197,6 +197,9 @@ func (r *Run) wrapped(op string, err error) error {
 	return r.c.wrap(r.a, Event{Op: op, ID: i.ID, Key: i.Mark.Key}, err)
 }
 
+// reconnect is the pause before a log that was being read is asked for again.
+const reconnect = 100 * time.Millisecond
+
 // Logs yields the run's log from q.Offset on. With q.Follow it ends when the run has ended and every byte was
 // given, and goes on by itself after a cut: each byte comes once, and what is truly lost is a chunk with Lost
 // set. An error is the last thing it yields.
@@ -220,7 +223,7 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 				if !yield(chunk, nil) {
 					return
 				}
-				next, n = chunk.Offset+int64(len(chunk.Data)), 1
+				next, n = chunk.Offset+int64(len(chunk.Data)), 0
 			}
 			if cut == nil {
 				return
@@ -229,6 +232,13 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 			if !q.Follow || ctx.Err() != nil || k == ErrNotFound || k == ErrClosed || k == ErrInvalid {
 				yield(LogChunk{Offset: next}, r.wrapped("logs", cut))
 				return
+			}
+			if n == 0 { // it gave something before it was cut, so it is likely to be back at once
+				if err := sleep(ctx, reconnect); err != nil {
+					yield(LogChunk{Offset: next}, r.wrapped("logs", err))
+					return
+				}
+				continue
 			}
 			cut = r.wrapped("logs", cut)
 			if over, _ := r.unreachable(ctx, cut); over && n > 2 || k == ErrHostKey {

@@ -243,7 +243,7 @@ func (p *shellProcess) stream(ctx context.Context, q LogQuery, yield func(LogChu
 		}))
 	}()
 	defer func() { cancel(); pr.Close(); <-done }()
-	offset, buf := q.Offset, make([]byte, 32<<10)
+	offset, buf := q.Offset, make([]byte, 128<<10)
 	for {
 		n, err := pr.Read(buf)
 		if n > 0 {
