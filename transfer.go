@@ -109,7 +109,7 @@ const maxFailures = 8
 // again waits for another try of a transfer after err, the failed-th in a row, or says why there is none.
 func (r *Run) again(ctx context.Context, err error, failed int) error {
 	switch kindOf(err) {
-	case ErrNotFound, ErrConflict, ErrInvalid, ErrClosed, ErrAuth:
+	case ErrNotFound, ErrConflict, ErrInvalid, ErrClosed, ErrAuth, ErrHostKey:
 		return err
 	}
 	if failed > maxFailures {
