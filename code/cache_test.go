@@ -40,7 +40,7 @@ func readAgain(tree *Tree) []string {
 }
 
 func TestACacheKnowsWhatDidNotChange(t *testing.T) {
-	src, name := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	src, name := space(t), filepath.Join(space(t), "cache")
 	files{"a": "1", "b": "2", "c/d": "3", "e": "#!4", "l": "-> a"}.write(t, src)
 	remember(t, src, name)
 	assert.Empty(t, readAgain(dir(t, src, Options{Cache: name})))
@@ -73,7 +73,7 @@ func TestACacheKnowsWhatDidNotChange(t *testing.T) {
 }
 
 func TestACacheThatIsNotToBeTrustedIsNone(t *testing.T) {
-	src, name := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	src, name := space(t), filepath.Join(space(t), "cache")
 	files{"a": "1", "b": "2"}.write(t, src)
 	remember(t, src, name)
 	good, err := os.ReadFile(name)
@@ -86,17 +86,17 @@ func TestACacheThatIsNotToBeTrustedIsNone(t *testing.T) {
 		require.NoError(t, os.WriteFile(name, good[:i], 0o600))
 		require.Len(t, readAgain(dir(t, src, Options{Cache: name})), 2, "cut at %d", i)
 	}
-	other := t.TempDir()
+	other := space(t)
 	files{"a": "1"}.write(t, other)
 	require.NoError(t, os.WriteFile(name, good, 0o600))
 	assert.Len(t, readAgain(dir(t, other, Options{Cache: name})), 1, "another directory's")
-	for _, name := range []string{filepath.Join(t.TempDir(), "no/such/directory"), t.TempDir()} {
+	for _, name := range []string{filepath.Join(space(t), "no/such/directory"), space(t)} {
 		assert.Len(t, readAgain(dir(t, src, Options{Cache: name})), 2)
 	}
 }
 
 func TestACacheKnowsTheTreeThatWasSent(t *testing.T) {
-	src, name := t.TempDir(), filepath.Join(t.TempDir(), "cache")
+	src, name := space(t), filepath.Join(space(t), "cache")
 	files{"a": "1", "b": "22", "c/d": "333", "l": "-> a", "key": someKey}.write(t, src)
 	first := dir(t, src, Options{Cache: name})
 	assert.Nil(t, first.before.sources)

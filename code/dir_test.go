@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,16 +27,16 @@ func paths(t *Tree) []string {
 
 func TestADigestIsTheContentAlone(t *testing.T) {
 	f := files{"a": "1", "d/x.sh": "#!x", "l": "-> a"}
-	one, two := t.TempDir(), t.TempDir()
+	one, two := space(t), space(t)
 	f.write(t, one)
 	f.write(t, two)
-	require.NoError(t, os.Chtimes(filepath.Join(two, "a"), old, old))
+	require.NoError(t, os.Chtimes(filepath.Join(two, "a"), time.Unix(1e9, 0), time.Unix(1e9, 0)))
 	require.NoError(t, os.Chmod(filepath.Join(two, "a"), 0o600))
 	require.NoError(t, os.Mkdir(filepath.Join(two, "empty"), 0o755))
 	want := dir(t, one, Options{}).Digest()
 	assert.Len(t, want, 64)
 	assert.Equal(t, want, dir(t, two, Options{}).Digest())
-	require.NoError(t, os.Symlink(two, filepath.Join(t.TempDir(), "link")))
+	require.NoError(t, os.Symlink(two, filepath.Join(space(t), "link")))
 	for name, change := range map[string]func(){
 		"content": func() { put(t, two, "a", "2") },
 		"mode":    func() { require.NoError(t, os.Chmod(filepath.Join(two, "d/x.sh"), 0o644)) },
@@ -51,7 +52,7 @@ func TestADigestIsTheContentAlone(t *testing.T) {
 }
 
 func TestNamesThatCannotTravelAreRefusedTogether(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	files{"fine": "", "new\nline": "", "car\rriage": "", "back\\slash": "", "bell\a": "", "d/Same": "", "d/same": "", "D/x": "", "d2/ſame": "", "d2/same": "",
 		"out": "-> ../x", "d/root": "-> /etc/passwd", "d/far": "-> ../../x", "d/zigzag": "-> a/../../../x", "inside": "-> d/Same"}.write(t, src)
 	require.NoError(t, os.WriteFile(filepath.Join(src, "latin\xe4"), nil, 0o644))
@@ -76,7 +77,7 @@ func TestNamesThatCannotTravelAreRefusedTogether(t *testing.T) {
 }
 
 func TestWhatIsNoFileIsReported(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	put(t, src, "a", "")
 	require.NoError(t, syscall.Mkfifo(filepath.Join(src, "fifo"), 0o600))
 	l, err := net.Listen("unix", filepath.Join(src, "s"))
@@ -88,7 +89,7 @@ func TestWhatIsNoFileIsReported(t *testing.T) {
 }
 
 func TestIgnoreFilesOfOursAreStronger(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	files{".gitignore": "*.bin\nlogs/\n", ".runctlignore": "!keep.bin\n*.tmp\n", "sub/.runctlignore": "!sub.tmp\n", "keep.bin": "", "drop.bin": "", "a.tmp": "",
 		"sub/sub.tmp": "", "logs/x": "", ".git/config": "", "sub/.git/config": "", "runctl-out/r/model": "", "sub/runctl-out/x": "", "a": ""}.write(t, src)
 	tree := dir(t, src, Options{})
@@ -103,7 +104,7 @@ func TestIgnoreFilesOfOursAreStronger(t *testing.T) {
 const someKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n-----END OPENSSH PRIVATE KEY-----\n"
 
 func TestWhatLooksLikeASecretIsLeftOut(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	secret := files{".env": "", "d/.env": "", ".env.production": "", "server.pem": "", "x.key": "", "id_rsa": "", ".ssh/config": "", "d/.aws/config": "", "credentials": "",
 		".netrc": "", ".kube/config": "", "deploy": someKey, "deep/er/notes.txt": "my key:\n" + someKey,
 		"rsa": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,F0\n\n" + strings.Repeat("A", 64) + "\n"}
@@ -138,7 +139,7 @@ func TestWhatLooksLikeASecretIsLeftOut(t *testing.T) {
 }
 
 func TestTooMuchIsRefusedWithWhatIsLargest(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	put(t, src, "data/big.bin", strings.Repeat("x", 50_000))
 	for i := range 30 {
 		put(t, src, fmt.Sprintf("many/d%d/f%d", i%2, i), "12345")
@@ -160,22 +161,22 @@ func TestTooMuchIsRefusedWithWhatIsLargest(t *testing.T) {
 }
 
 func TestAReportCounts(t *testing.T) {
-	src := t.TempDir()
+	src := space(t)
 	files{"a": strings.Repeat("x", 1<<20), "b": strings.Repeat("y", 2<<20), "c": "z", "l": "-> c"}.write(t, src)
 	r := dir(t, src, Options{}).Report()
 	assert.Equal(t, Report{Files: 3, Links: 1, Bytes: 3<<20 + 1, Largest: []File{{"b", 2 << 20}, {"a", 1 << 20}}}, r)
 }
 
 func TestWhatCannotBeReadIsSaid(t *testing.T) {
-	_, err := Dir(filepath.Join(t.TempDir(), "nowhere"), Options{})
+	_, err := Dir(filepath.Join(space(t), "nowhere"), Options{})
 	assert.ErrorIs(t, err, fs.ErrNotExist)
-	file := filepath.Join(t.TempDir(), "file")
+	file := filepath.Join(space(t), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	_, err = Dir(file, Options{})
 	assert.ErrorContains(t, err, "not a directory")
-	assert.Empty(t, paths(dir(t, t.TempDir(), Options{})), "an empty directory is a tree")
+	assert.Empty(t, paths(dir(t, space(t), Options{})), "an empty directory is a tree")
 	if os.Geteuid() != 0 {
-		src := t.TempDir()
+		src := space(t)
 		put(t, src, "a", "x")
 		require.NoError(t, os.Chmod(filepath.Join(src, "a"), 0))
 		_, err = Dir(src, Options{})

@@ -40,7 +40,12 @@ func (w *walk) hash() error {
 		})
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return fmt.Errorf("code: %w", err)
+		}
+	}
+	return nil
 }
 
 // hashFile reads one file.
@@ -106,5 +111,5 @@ func readError(path string, err error) error {
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	return fmt.Errorf("code: %s: %w", path, err)
+	return fmt.Errorf("%s: %w", path, err)
 }

@@ -97,7 +97,7 @@ func TestWhatGitLeavesOutIsLeftOut(t *testing.T) {
 	}
 	for i := range uint64(trees) {
 		r := rand.New(rand.NewPCG(seed, i))
-		top := t.TempDir()
+		top := space(t)
 		randomTree(t, r, top, 0)
 		git(t, top, "init", "-q")
 		if r.IntN(3) == 0 {

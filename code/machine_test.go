@@ -28,10 +28,9 @@ type shellMachine struct {
 	bin  string
 
 	mu   sync.Mutex
-	in   int64                           // bytes of stdin in all
-	puts int                             // calls of codeput
-	wrap func(io.Reader) io.Reader       // of a codeput's stdin; nil: none
-	say  func(verb string, reply []byte) // hears every reply; nil: nobody
+	in   int64                     // bytes that codeput read
+	puts int                       // calls of codeput
+	wrap func(io.Reader) io.Reader // of a codeput's stdin; nil: none
 }
 
 var _ runctl.Machine = (*shellMachine)(nil)
@@ -45,25 +44,19 @@ func (m *shellMachine) Exec(ctx context.Context, argv []string, stdin io.Reader,
 	}
 	m.mu.Lock()
 	var broken error
-	if stdin != nil {
-		if verb == "codeput" {
-			m.puts++
-			if m.wrap != nil {
-				stdin = m.wrap(stdin)
-			}
+	if verb == "codeput" {
+		m.puts++
+		if m.wrap != nil {
+			stdin = m.wrap(stdin)
 		}
 		stdin = &tap{m: m, r: stdin, broken: &broken}
 	}
 	m.mu.Unlock()
-	var heard bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(m.bin, argv[0]), argv[1:]...)
 	cmd.Args[0], cmd.Env = argv[0], m.env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, io.MultiWriter(stdout, &heard), stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
-	if m.say != nil {
-		m.say(verb, heard.Bytes())
-	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -95,7 +88,7 @@ func (t *tap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// taken returns how many bytes of stdin were read since it was last asked.
+// taken returns how many bytes were sent since it was last asked.
 func (m *shellMachine) taken() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +116,7 @@ func newMachine(t testing.TB, shell int) *shellMachine {
 	if err != nil {
 		t.Skipf("no %s here", s.program)
 	}
-	m := &shellMachine{root: filepath.Join(t.TempDir(), "root with spaces"), bin: t.TempDir()}
+	m := &shellMachine{root: filepath.Join(space(t), "root with spaces"), bin: t.TempDir()}
 	if s.only {
 		list, err := exec.Command(program, "--list").Output()
 		require.NoError(t, err)
@@ -147,6 +140,19 @@ func newMachine(t testing.TB, shell int) *shellMachine {
 	return m
 }
 
+// space is a directory of the test's, in memory where there is such a place: tests here make many files.
+func space(t testing.TB) string {
+	t.Helper()
+	base := "/dev/shm"
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		base = ""
+	}
+	dir, err := os.MkdirTemp(base, "runctl-code-test-")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 // onEveryShell runs the test on a fresh machine of each kind.
 func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
 	t.Helper()
@@ -162,15 +168,13 @@ func onEveryShell(t *testing.T, test func(t *testing.T, m *shellMachine)) {
 // files is a tree by path: a content, or one that begins with "-> " for a link; "#!" makes it executable.
 type files map[string]string
 
-// write makes the files below dir, and gives old times, so that a cache believes them.
+// write makes the files below dir.
 func (f files) write(t testing.TB, dir string) {
 	t.Helper()
 	for name, content := range f {
 		put(t, dir, name, content)
 	}
 }
-
-var old = time.Now().Add(-time.Hour)
 
 func put(t testing.TB, dir, name, content string) {
 	t.Helper()
@@ -229,14 +233,16 @@ func treeOn(t testing.TB, m *shellMachine, digest string) files {
 	return filesOf(t, filepath.Join(m.root, "code", "d."+digest, "t"))
 }
 
+const waitLong = time.Minute
+
 // runOn starts a script in a copy of the code, and returns its log once it has ended with code 0.
-func runOn(t testing.TB, m *shellMachine, name, digest, script string) (string, error) {
+func runOn(t testing.TB, m job.Machine, name, digest, script string) (string, error) {
 	t.Helper()
 	err := job.Start(t.Context(), m, job.Spec{Run: name, Digest: "d", Argv: []string{"sh", "-c", script}, Code: digest, Shared: true})
 	if err != nil {
 		return "", err
 	}
-	s, err := job.Wait(t.Context(), m, name, time.Minute)
+	s, err := job.Wait(t.Context(), m, name, waitLong)
 	require.NoError(t, err)
 	require.Equal(t, job.PhaseDone, s.Phase)
 	assert.Zero(t, s.Receipt.Code)
