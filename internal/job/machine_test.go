@@ -115,6 +115,7 @@ func onShells(t *testing.T, noproc bool, test func(t *testing.T, m *shellMachine
 		t.Run(shell.name, func(t *testing.T) {
 			t.Parallel()
 			bin := t.TempDir()
+			require.NoError(t, os.Chmod(filepath.Dir(bin), 0o755)) // for jobs of other users
 			path := bin + ":" + os.Getenv("PATH")
 			names := []string{"sh"}
 			if shell.only {

@@ -18,7 +18,9 @@ probe() { # does a held zombie show its exit code here? exit 7 must read 1792; g
 fresh() {
   [ ! -L "$guard/ending" ] || refuse 75 'the machine is ending' # asked after the claim, which the guard looks for
   whom; [ -z "$user" ] || enter
-  mkdir -p "$ctl" "$d/job/work" "$d/job/outputs" "$d/job/checkpoints" && mv "$in" "$ctl/in" || refuse 74 'cannot write the run'
+  mkdir -p "$ctl" "$d/job/work" "$d/job/outputs" "$d/job/checkpoints" || refuse 74 'cannot write the run'
+  rm -f "$ctl/in"; mv "$in" "$ctl/in" 2>/dev/null # what mv says means nothing
+  [ -f "$ctl/in" ] || { cat "$in" >"$ctl/in" && rm -f "$in"; } || refuse 74 'cannot write the run'
   (. "$ctl/in" && [ "$sp_run d:$sp_digest" = "$run $(readlink "$o/d")" ]) 2>/dev/null || refuse 65 'the spec arrived damaged'
   . "$ctl/in"; places
   case $sp_dir in /*) [ -d "$dir" ] || refuse 66 "no directory $dir" ;; esac

@@ -12,9 +12,14 @@ v_start() { # RUN DIGEST BYTES
   [ $(($(wc -c <"$in"))) -eq "$3" ] || { rm -f "$in"; bye refused code=65 text='the spec arrived cut'; }
   ln -s "d:$2" "$o/d" 2>/dev/null
   [ "$(readlink "$o/d")" = "d:$2" ] || { rm -f "$in"; [ ! -L "$o/d" ] || bye used run="$run"; bye refused code=74 text='cannot claim the run'; }
+  top "$o/"; c=$n
   rm -f "$o/r.$$"; detach sh "$0" sup "$run" $$
   now; last=$((now + 1500))
-  until [ -L "$o/r.$$" ]; do now; [ "$now" -lt $last ] || copying || bye unsure text='the supervisor did not answer'; nap; done
+  until [ -L "$o/r.$$" ]; do
+    now; [ "$now" -lt $last ] || copying || bye unsure text='the supervisor did not answer'
+    nap; [ $((naps % 8)) = 0 ] || continue
+    top "$o/"; [ "$n" = "$c" ] || alive "$(readlink "$o/$n")" || [ -L "$o/r.$$" ] || bye unsure text='the supervisor died'
+  done
   c=$(readlink "$o/r.$$"); rm -f "$o/r.$$"
   case $c in refused*) # who refused is on its way out: a status that follows must not take it for a running one
     top "$o/"; now; last=$((now + 100)); while alive "$(readlink "$o/$n")" && now && [ "$now" -lt $last ]; do nap; done ;;
@@ -26,7 +31,7 @@ v_status() { # RUN
 }
 v_wait() { # RUN SECONDS
   number "$2"; now; last=$((now + $2 * 100))
-  while verdict; now; [ "$now" -lt $last ]; do
+  while settle; now; [ "$now" -lt $last ]; do
     case $phase in running | orphaned | unknown) nap ;; *) break ;; esac
     # while its supervisor lives and there is no receipt nothing can have changed, and a look costs no fork
     while [ $phase = running ] && ! receipt && alive "$sup" && now && [ "$now" -lt $last ]; do nap; done
