@@ -173,20 +173,28 @@ func (m *shellMachine) supervisor(t *testing.T, run string) int {
 	return pid
 }
 
+// processes are the pids of everything that runs for this machine.
+func (m *shellMachine) processes() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		env, err := os.ReadFile(file)
+		if err == nil && (bytes.Contains(env, []byte("RUNCTL_ROOT="+m.root+"\x00")) || bytes.Contains(env, []byte("="+m.root+"/run/"))) {
+			pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // killEverything ends what a failed test left behind, and fails a test that left a keeper or a supervisor.
 func (m *shellMachine) killEverything(t *testing.T) {
 	_ = os.RemoveAll(filepath.Join(m.root, "guard")) // a guard ends with its directory
-	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range procs {
-		pid, _ := strconv.Atoi(strings.Split(file, "/")[2])
-		env, err := os.ReadFile(file)
-		if err == nil && bytes.Contains(env, []byte("RUNCTL_ROOT="+m.root+"\x00")) || bytes.Contains(env, []byte("="+m.root+"/run/")) {
-			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-			if !t.Failed() && !m.leaves(pid) {
-				t.Errorf("left behind: %d %q", pid, line)
-			}
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+	for _, pid := range m.processes() {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if !t.Failed() && !m.leaves(pid) {
+			t.Errorf("left behind: %d %q", pid, line)
 		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
@@ -278,7 +286,7 @@ func tell(t *testing.T, name, word string) {
 }
 
 func hasNoProc(m *shellMachine) bool {
-	return strings.Contains(strings.Join(m.env, " "), "RUNCTL_PROC=")
+	return slices.Contains(m.env, "RUNCTL_PROC=/nonexistent")
 }
 
 func hexOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))[:12] }

@@ -51,8 +51,8 @@ ward() { # [ME LIFE KEEP GRACE T0 SPENT BOOTED SINCE]: what it was before a fork
   if [ $# = 0 ]; then
     look $$; me=$boot:$$:$born o=$guard
     claim && terms || exit
-    cause=$(readlink "$guard/ending") && exec sh "$0" end "$cause" "$grace" 0
     reckon; since=$now
+    cause=$(readlink "$guard/ending") && exec sh "$0" end "$cause" "$grace" 0
   else me=$1 life=$2 keep=$3 grace=$4 t0=$5 spent=$6 booted=$7 since=$8; fi
   # A shell that cannot fork exits at once: it begins again in its own place, needs no fork for that, and may be told
   # by the uptime alone that the lifetime is over.
