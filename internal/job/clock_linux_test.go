@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -96,14 +95,7 @@ func (c *clock) overwrite(name, text string) {
 // powerCut ends every process of the machine, and boots it again.
 func (c *clock) powerCut(m *shellMachine, boot int) {
 	c.t.Helper()
-	for range 3 { // whoever was just forked too
-		for _, pid := range m.processes() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	}
-	for _, pid := range m.processes() {
-		require.True(c.t, m.leaves(pid))
-	}
+	m.powerOff(c.t)
 	c.overwrite("boot", fmt.Sprintf("00000000-0000-0000-0000-%012d\n", boot))
 	c.set(20 * time.Second)
 }

@@ -186,6 +186,27 @@ func (m *shellMachine) processes() (pids []int) {
 	return pids
 }
 
+// powerOff kills every process of the machine at once: first nobody may react, then nobody is left.
+func (m *shellMachine) powerOff(t *testing.T) {
+	t.Helper()
+	stopped := map[int]bool{}
+	for quiet := 0; quiet < 5; <-time.After(10 * time.Millisecond) {
+		quiet++
+		for _, pid := range m.processes() { // those that were just forked too
+			if !stopped[pid] {
+				stopped[pid], quiet = true, 0
+				_ = syscall.Kill(pid, syscall.SIGSTOP)
+			}
+		}
+	}
+	for pid := range stopped {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for pid := range stopped {
+		require.True(t, m.leaves(pid))
+	}
+}
+
 // killEverything ends what a failed test left behind, and fails a test that left a keeper or a supervisor.
 func (m *shellMachine) killEverything(t *testing.T) {
 	_ = os.RemoveAll(filepath.Join(m.root, "guard")) // a guard ends with its directory

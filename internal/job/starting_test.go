@@ -37,9 +37,11 @@ func TestOfTenStartsAtOnceOneRuns(t *testing.T) {
 		assert.Zero(t, done(t, m, fmt.Sprint("r", started)).Code)
 		start(t, m, sh(fmt.Sprint("r", (started+1)%10), "exit 3")) // free at once, also for one that was refused
 		assert.Equal(t, 3, done(t, m, fmt.Sprint("r", (started+1)%10)).Code)
-		leftovers, err := filepath.Glob(filepath.Join(m.root, "v1", "*"))
-		require.NoError(t, err)
-		assert.Len(t, leftovers, 1, "one script, no temporary files")
+		if len(otherSupervisor) == 0 {
+			leftovers, err := filepath.Glob(filepath.Join(m.root, "v1", "*"))
+			require.NoError(t, err)
+			assert.Len(t, leftovers, 1, "one script, no temporary files")
+		}
 	})
 }
 
@@ -119,6 +121,7 @@ func TestASpecThatArrivesCutStartsNothing(t *testing.T) {
 
 func TestACutInstallationInstallsNothing(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
+		ofTheScript(t)
 		var refused *Refused
 		require.ErrorAs(t, Start(t.Context(), cutStdin{m, 5000}, sh("r", "echo no")), &refused)
 		files, err := os.ReadDir(filepath.Join(m.root, "v1"))
