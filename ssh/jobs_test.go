@@ -18,6 +18,7 @@ import (
 
 	"runctl"
 	"runctl/internal/enginetest"
+	"runctl/internal/job"
 	"runctl/ssh"
 )
 
@@ -123,6 +124,28 @@ func TestTerminateEndsWhatRuns(t *testing.T) {
 	assert.FileExists(t, dir+"/ended", "it was told to end")
 	assert.False(t, running(readInt(dir+"/pid")))
 	eventually(t, "nothing of the claim is left on the host", func() bool { return len(f.sshd.Left()) == 0 })
+}
+
+func TestNothingStartsUnderAClaimThatEnds(t *testing.T) {
+	f := newFleet(t, enginetest.SSHD(t), 1)
+	p := f.provider(t)
+	i := f.launch(t, p, 0, "a")
+	m, err := p.Connect(t.Context(), i, runctl.Access{}) // somebody was faster than the end
+	require.NoError(t, err)
+	defer m.Close()
+	f.busy(t)
+	require.NoError(t, p.Terminate(t.Context(), i.ID))
+	got, err := p.Get(t.Context(), i.ID)
+	require.NoError(t, err)
+	require.Equal(t, runctl.StateStopping, got.State)
+	err = job.Start(t.Context(), m, job.Spec{Run: "late", Digest: "d", Argv: []string{"true"}})
+	var no *job.Refused
+	require.ErrorAs(t, err, &no)
+	assert.Contains(t, no.Reason, "ending")
+	require.NoError(t, os.WriteFile(filepath.Join(f.root(0), "1", "v1", "sup-0"), []byte("echo 'RUNCTL1 status run=hold phase=done '; echo RUNCTL1 end"), 0o600))
+	f.ended(t, p, i.ID)
+	err = job.Start(t.Context(), m, job.Spec{Run: "later", Digest: "d", Argv: []string{"true"}})
+	assert.Error(t, err, "nor when it has ended")
 }
 
 func readInt(file string) int {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -82,13 +83,7 @@ func (c openssh) resolve(name string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	e := &evaluation{openssh: c, values: map[string][]string{}, alias: host}
-	if user != "" {
-		e.values["user"] = []string{user}
-	}
-	if port != "" {
-		e.values["port"] = []string{port}
-	}
+	e := c.evaluation(user, host, port)
 	for _, file := range c.files {
 		e.active = true
 		if err := e.file(file, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -96,6 +91,17 @@ func (c openssh) resolve(name string) (target, error) {
 		}
 	}
 	return e.target()
+}
+
+func (c openssh) evaluation(user, host, port string) *evaluation {
+	e := &evaluation{openssh: c, values: map[string][]string{}, alias: host, active: true}
+	if user != "" {
+		e.values["user"] = []string{user}
+	}
+	if port != "" {
+		e.values["port"] = []string{port}
+	}
+	return e
 }
 
 // agent reports whether there is an agent to ask, whatever single hosts may say.
@@ -124,7 +130,11 @@ func (e *evaluation) file(name string, depth int) error {
 		return err
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
+	return e.read(f, name, depth)
+}
+
+func (e *evaluation) read(from io.Reader, name string, depth int) error {
+	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 0, 4096), maxConfig)
 	for n := 1; lines.Scan(); n++ {
 		if err := e.line(lines.Text(), name, depth); err != nil {

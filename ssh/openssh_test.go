@@ -223,7 +223,15 @@ func FuzzOpenSSHConfiguration(f *testing.F) {
 		if strings.Contains(strings.ToLower(text), "include") {
 			return // it would read files of this computer
 		}
-		got, err := conf(t, t.TempDir(), text).resolve(name)
+		user, host, port, err := splitHost(name)
+		if err != nil {
+			return
+		}
+		e := openssh{home: "/h", user: "me", env: func(string) string { return "" }}.evaluation(user, host, port)
+		if e.read(strings.NewReader(text), "config", 0) != nil {
+			return
+		}
+		got, err := e.target()
 		if err == nil && (got.port == "" || got.alias == "" || strings.ContainsAny(got.alias, " \n\x00")) {
 			t.Fatalf("%+v", got)
 		}

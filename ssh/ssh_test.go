@@ -147,6 +147,8 @@ func TestRepliesThatCannotBeRead(t *testing.T) {
 		var e *runctl.Error
 		assert.False(t, errors.As(err, &e) && e.NotStarted, "%q: %v", lines, err)
 	}
+	w.reply("release", head, "RUNCTLH1 claim n=1 text=v=1", "RUNCTLH1 end")
+	assert.Error(t, p.Terminate(t.Context(), i.ID), "it does not say that the end was asked for")
 	w.next("look", "noise")
 	got, err := p.Get(t.Context(), i.ID)
 	require.NoError(t, err, "what start-up files print means nothing")
