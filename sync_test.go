@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +36,7 @@ func (o oneFile) entries() []manifest.Entry {
 	return []manifest.Entry{{Path: "pkg/train.py", Size: int64(len(o.content)), Sum: sha256.Sum256([]byte(o.content)), Kind: manifest.Plain}}
 }
 
-func (o oneFile) Digest() string { return manifest.Digest(o.entries()) }
+func (o oneFile) Digest() string { return manifest.Digest(slices.Values(o.entries())) }
 
 func (o oneFile) Send(ctx context.Context, m runctl.Machine) error {
 	*o.sent++
@@ -49,7 +50,7 @@ func (o oneFile) Send(ctx context.Context, m runctl.Machine) error {
 		return err
 	}
 	var list, body bytes.Buffer
-	_ = manifest.Write(&list, o.entries())
+	_ = manifest.Write(&list, slices.Values(o.entries()))
 	w := tar.NewWriter(&body)
 	for _, f := range [][2]string{{"m", list.String()}, {"n", fmt.Sprintf("%x  ./pkg/train.py\n", o.entries()[0].Sum)}, {"t/pkg/train.py", o.content}} {
 		_ = w.WriteHeader(&tar.Header{Name: f[0], Mode: 0o644, Size: int64(len(f[1])), Format: tar.FormatGNU})

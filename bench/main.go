@@ -2,6 +2,7 @@
 // in one run. It prints tables and keeps them in bench/RESULTS.md, a section for each benchmark:
 //
 //	go run ./bench sync
+//	go run ./bench logs
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 
 // benchmarks are what can be measured, by name. Each returns its section of RESULTS.md without the heading.
 var benchmarks = map[string]func(ctx context.Context, t *tb) string{
+	"logs": benchLogs,
 	"sync": benchSync,
 }
 
