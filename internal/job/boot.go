@@ -19,10 +19,13 @@ var powerOff = map[string]string{
 
 const scriptDelimiter = "RUNCTL-END-OF-SCRIPT"
 
+// bootScript is the supervisor without what only a client asks for, which brings its own.
+var bootScript = compact(source(map[string]bool{"55-code.sh": true, "60-files.sh": true}))
+
 // sharedRoot is where the supervisor lives when jobs run as another user, who may not pass through root's home.
 const sharedRoot = "/var/lib/runctl"
 
-// Boot returns a POSIX sh script for the machine's root to run at every boot, such as a cloud-boothook: it installs the
+// Boot returns a POSIX sh script for the machine's root to run at every boot, such as a cloud-boothook: it installs a
 // supervisor, writes the end steps and arms the guard, or finds all that and starts the guard again. It is meant for
 // machines that are entered as root: the root of the supervisor is $RUNCTL_ROOT, else .runctl in the home of whoever
 // runs it, which for a guard with a User becomes a link to /var/lib/runctl. steps are the end steps by name, a digit
@@ -42,8 +45,8 @@ func Boot(g Guard, steps map[string]string) []byte {
 		fmt.Fprintf(&b, "[ -n \"$RUNCTL_ROOT\" ] || [ -e \"$HOME/.runctl\" ] || { mkdir -p %s && chmod 711 %s && ln -s %s \"$HOME/.runctl\"; }\n",
 			sharedRoot, sharedRoot, sharedRoot)
 	}
-	fmt.Fprintf(&b, "R=${RUNCTL_ROOT:-$HOME/.runctl} S=$R/v1/sup-%s\nmkdir -p \"$R/v1\" \"$R/guard/end.d\" || exit\n", scriptID)
-	fmt.Fprintf(&b, "[ -f \"$S\" ] || { cat >\"$S.$$\" <<'%s'\n%s%s\nmv -f \"$S.$$\" \"$S\"; }\n", scriptDelimiter, script, scriptDelimiter)
+	fmt.Fprintf(&b, "R=${RUNCTL_ROOT:-$HOME/.runctl} S=$R/v1/sup-%s\nmkdir -p \"$R/v1\" \"$R/guard/end.d\" || exit\n", idOf(bootScript))
+	fmt.Fprintf(&b, "[ -f \"$S\" ] || { cat >\"$S.$$\" <<'%s'\n%s%s\nmv -f \"$S.$$\" \"$S\"; }\n", scriptDelimiter, bootScript, scriptDelimiter)
 	for _, name := range slices.Sorted(maps.Keys(steps)) {
 		if !stepName.MatchString(name) {
 			panic(&FieldError{"steps", "has a name that is not a digit and then letters, digits and '-'"})

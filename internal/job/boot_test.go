@@ -58,7 +58,7 @@ func TestThePartsOfTheScriptAreShort(t *testing.T) {
 }
 
 func TestWithoutItsRemarksTheScriptIsTheSame(t *testing.T) {
-	for i, line := range strings.Split(source(), "\n") {
+	for i, line := range strings.Split(source(nil), "\n") {
 		code, _, found := strings.Cut(" "+line, " # ")
 		if !found || strings.TrimSpace(code) == "" {
 			continue
@@ -69,11 +69,13 @@ func TestWithoutItsRemarksTheScriptIsTheSame(t *testing.T) {
 		}
 	}
 	for _, shell := range []string{"dash", "bash"} {
-		if _, err := exec.LookPath(shell); err == nil {
-			cmd := exec.Command(shell, "-n")
-			cmd.Stdin = strings.NewReader(script)
-			out, err := cmd.CombinedOutput()
-			assert.NoError(t, err, "%s: %s", shell, out)
+		for _, text := range []string{script, bootScript} {
+			if _, err := exec.LookPath(shell); err == nil {
+				cmd := exec.Command(shell, "-n")
+				cmd.Stdin = strings.NewReader(text)
+				out, err := cmd.CombinedOutput()
+				assert.NoError(t, err, "%s: %s", shell, out)
+			}
 		}
 	}
 	assert.NotRegexp(t, regexp.MustCompile(`(?m)^#|^[ \t]|[ \t]# `), script)

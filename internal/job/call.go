@@ -17,15 +17,18 @@ import (
 var scriptParts embed.FS
 
 // script is the supervisor, whole, as it is installed.
-var script = compact(source())
+var script = compact(source(nil))
 
-// source is the supervisor as it was written: the parts in the order of their names, one idea each.
-func source() string {
+// source is the supervisor as it was written: the parts in the order of their names, one idea each, but for those left
+// out.
+func source(without map[string]bool) string {
 	var b strings.Builder
 	parts, _ := scriptParts.ReadDir("sh")
 	for _, part := range parts {
-		text, _ := scriptParts.ReadFile("sh/" + part.Name())
-		b.Write(text)
+		if !without[part.Name()] {
+			text, _ := scriptParts.ReadFile("sh/" + part.Name())
+			b.Write(text)
+		}
 	}
 	return b.String()
 }
@@ -44,10 +47,12 @@ func compact(text string) string {
 
 // scriptID names the installed script by its content, so that versions live side by side and a running
 // supervisor is never changed under its feet.
-var scriptID = func() string {
+var scriptID = idOf(script)
+
+func idOf(script string) string {
 	sum := sha256.Sum256([]byte(script))
 	return hex.EncodeToString(sum[:8])
-}()
+}
 
 // stub runs the installed script, or says that there is none.
 var stub = `R=${RUNCTL_ROOT:-${HOME:?}/.runctl}

@@ -31,7 +31,7 @@ var crashMark = regexp.MustCompile(`(?m)^ *# @crash ([a-z-]+)$`)
 // breakable installs a supervisor that dies where RUNCTL_CRASH says, after it wrote that into RUNCTL_CRASHED.
 func (m *shellMachine) breakable(t *testing.T) {
 	t.Helper()
-	text := source()
+	text := source(nil)
 	require.Len(t, crashMark.FindAllString(text, -1), len(crashPoints))
 	for _, p := range crashPoints {
 		require.Contains(t, text, "# @crash "+p.name+"\n")

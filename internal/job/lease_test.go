@@ -17,7 +17,7 @@ func TestARenewalMovesTheEndByWhatTheRunAskedForAtMost(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		ready := fifo(t)
 		s := sh("r", `trap 'exit 5' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`)
-		s.Lease = 8 * time.Second
+		s.Lease = 12 * time.Second
 		start(t, m, s)
 		hear(t, ready)
 		first, err := Inspect(t.Context(), m, "r")

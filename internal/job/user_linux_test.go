@@ -70,7 +70,8 @@ func TestAJobOfAnotherUserHasItsDirectoriesAndNothingOfOurs(t *testing.T) {
 		assert.Equal(t, []any{"exit", 5, "s1"}, []any{r.Cause, r.Code, r.Checkpoint})
 		assert.Equal(t, "65534\n65534\n"+strings.TrimSpace(string(home))+" nobody nobody\n0022\n", text(t, m, "r"))
 		var tar strings.Builder
-		require.NoError(t, Get(t.Context(), m, "r", "work", false, []string{"more"}, &tar))
+		require.NoError(t, Get(t.Context(), m, "r", "outputs", false, []string{"more"}, &tar))
+		assert.NotZero(t, tar.Len())
 		m.private(t)
 
 		start(t, m, sh("k", "kill -9 $$"))
