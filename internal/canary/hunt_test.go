@@ -150,6 +150,13 @@ func (h *hunt) has(text, name string) (found bool) {
 	return found
 }
 
+// saw reports whether a control was found at a place.
+func (h *hunt) saw(place, name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen[place][name]
+}
+
 // mustHaveSeen fails the test when a place has shown no control: a search there is blind.
 func (h *hunt) mustHaveSeen(places ...string) {
 	h.t.Helper()

@@ -26,7 +26,7 @@ import (
 func TestNothingComesOutOfMachines(t *testing.T) {
 	h := newHunt(t)
 	p := plantJob(t, h)
-	here, there := newGates(t), newGates(t)
+	here, there, yonder := newGates(t), newGates(t), newGates(t)
 	bash, err := exec.LookPath("bash")
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(bash, filepath.Join(there.dir, "sh"))) // which traces, when the environment tells it to
@@ -50,13 +50,20 @@ func TestNothingComesOutOfMachines(t *testing.T) {
 			b := newBox(t, h, p.config, enginetest.Env("PATH="+there.Path), enginetest.Env("SHELLOPTS=xtrace"), enginetest.Env("CANARY_PLAIN="+plain))
 			root := filepath.Join(b.server.Home, ".runctl")
 			s := newSite(t, p, around, there, b, root)
-			s.root, s.box = func(runctl.Instance) string { return root }, b
+			s.root, s.server, s.box = func(runctl.Instance) string { return root }, b.server, b
 			s.everything(t)
 			t.Run("a cut while the job is sent", func(t *testing.T) { s.in(t).cutWhileSending() })
 			t.Run("cuts while it is followed", func(t *testing.T) { s.in(t).cutWhileFollowing() })
 			t.Run("a host that is gone", func(t *testing.T) { s.in(t).gone() })
 			t.Run("a host that lets nobody in", func(t *testing.T) { s.in(t).shutOut() })
 			t.Run("another host", func(t *testing.T) { s.in(t).another() })
+		})
+		t.Run("hosts", func(t *testing.T) {
+			t.Parallel()
+			s := newHosts(t, p, around, yonder, "PATH="+yonder.Path, "CANARY_PLAIN="+plain)
+			t.Run("well", func(t *testing.T) { s.in(t).well() })
+			t.Run("failing", func(t *testing.T) { s.in(t).failing() })
+			t.Run("refused", func(t *testing.T) { s.in(t).refused() })
 		})
 	})
 	stop()
@@ -65,7 +72,7 @@ func TestNothingComesOutOfMachines(t *testing.T) {
 
 // in is the site for another test.
 func (s *site) in(t *testing.T) *site {
-	own := &site{planted: s.planted, around: s.around, h: s.h, t: t, gates: s.gates, rec: s.rec, client: s.client, root: s.root, box: s.box, names: s.names}
+	own := &site{planted: s.planted, around: s.around, h: s.h, t: t, gates: s.gates, rec: s.rec, client: s.client, root: s.root, server: s.server, box: s.box, names: s.names}
 	own.name = t.Name()
 	t.Cleanup(func() {
 		s.gates.open()
@@ -81,6 +88,7 @@ func (s *site) everything(t *testing.T) {
 	t.Run("refused", func(t *testing.T) { s.in(t).refused() })
 	t.Run("cancelled", func(t *testing.T) { s.in(t).cancelled() })
 	t.Run("a killed supervisor", func(t *testing.T) { s.in(t).killed() })
+	t.Run("with code", func(t *testing.T) { s.in(t).code() })
 	t.Run("killed while the job arrives", func(t *testing.T) { s.in(t).killedAt("wc", "start") })
 	t.Run("killed before the job begins", func(t *testing.T) { s.in(t).killedAt("mkfifo", "sup") })
 	t.Run("a job that is killed at the gate", func(t *testing.T) { s.in(t).killedForGood("stage") })
@@ -150,7 +158,7 @@ func (s *site) refused() {
 	}
 	try(func(*runctl.Job) {})
 	try(func(j *runctl.Job) { j.ID = "holder" })
-	if s.box == nil {
+	if s.server == nil {
 		try(func(j *runctl.Job) { j.Shared, j.Dir = true, filepath.Join(s.t.TempDir(), "missing") })
 	}
 	gate.say()
@@ -188,7 +196,7 @@ func (s *site) killedAt(program, verb string) {
 		}
 	})
 	spec := s.spec(key, `echo up >`+up.path+`; read x <`+gate.path)
-	if s.box == nil {
+	if s.server == nil {
 		spec.Job.Dir = s.t.TempDir()
 	}
 	short, cancel := context.WithTimeout(s.t.Context(), 3*time.Second)

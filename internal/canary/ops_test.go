@@ -2,6 +2,7 @@ package canary
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -91,13 +92,17 @@ var ops = map[string]op{
 	"Client.List":    {do: func(ctx context.Context, w *world) { give[[]runctl.Instance](w, "List")(w.client.List(ctx)) }},
 	"Client.ListAll": {do: func(ctx context.Context, w *world) { give[[]runctl.Instance](w, "ListAll")(w.client.ListAll(ctx)) }},
 	"Client.Machine": {do: func(ctx context.Context, w *world) {
-		m, err := w.client.Machine(ctx, w.inst.Ref())
-		w.h.failure("Machine", err)
-		if m != nil {
-			w.h.hidden(atValue, "Machine", m)
+		for _, ref := range []runctl.Ref{w.shell.Ref(), w.vessel.Ref()} {
+			m, err := w.client.Machine(ctx, ref)
+			w.h.failure("Machine", err)
+			if m != nil {
+				w.h.hidden(atValue, "Machine", m)
+				_, err = m.Exec(ctx, []string{"true"}, nil, io.Discard, io.Discard)
+				w.h.failure("Exec", err)
+			}
 		}
 	}, bad: func(ctx context.Context, w *world) {
-		for _, ref := range append(w.elsewhere(), w.vessel.Ref()) {
+		for _, ref := range w.elsewhere() {
 			_, err := w.client.Machine(ctx, ref)
 			w.h.failure("Machine", err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/enginetest"
 )
 
 // site is a client over a machine with real processes.
@@ -27,7 +28,8 @@ type site struct {
 	rec    *recorder
 	client *runctl.Client
 	root   func(i runctl.Instance) string // everything of a machine
-	box    *box                           // nil: the machine is this computer
+	server *enginetest.Server             // nil: the machine is this computer
+	box    *box                           // nil: there is none to cut
 	names  []string                       // of the secrets of a job
 }
 
@@ -81,8 +83,8 @@ func end(t *testing.T, root string) {
 // tell looks at what the client and the server have logged.
 func (s *site) tell() {
 	s.rec.tell(s.h)
-	if s.box != nil {
-		s.h.look(atServer, "at DEBUG3", s.box.server.Log())
+	if s.server != nil {
+		s.h.look(atServer, "at DEBUG3", s.server.Log())
 	}
 }
 
@@ -96,9 +98,10 @@ func (s *site) spec(key, script string) runctl.RunSpec {
 // start starts a job and fails the test when it cannot.
 func (s *site) start(ctx context.Context, spec runctl.RunSpec) *runctl.Run {
 	s.t.Helper()
-	if spec.Job.Dir == "" && s.box == nil {
+	if spec.Job.Dir == "" && s.server == nil {
 		spec.Job.Dir = s.t.TempDir()
 	}
+	s.h.hidden(atValue, "RunSpec", spec)
 	r, err := s.client.Start(ctx, spec)
 	s.h.failure("Start", err)
 	require.NoError(s.t, err)
