@@ -11,19 +11,29 @@ import (
 	"time"
 
 	"runctl"
+	"runctl/ssh"
 )
 
 // control is the controller: it starts the job, or finds it by its reference, follows its log into a file from where
 // the file ends, waits for the end, and keeps the receipt. It may be killed anywhere.
 func control(p plan) error {
 	ctx := context.Background()
+	hosts, err := ssh.New(p.Hosts)
+	if err != nil {
+		return err
+	}
+	defer hosts.Close()
 	c, err := runctl.New(runctl.Config{Owner: "torture", Controller: "abc", Secret: []byte("of the test"),
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))}, provider{p})
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))}, hosts)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	run, err := find(ctx, c, p)
+	for errors.Is(err, runctl.ErrUnavailable) || errors.Is(err, runctl.ErrUncertain) { // the line was cut
+		<-time.After(50 * time.Millisecond)
+		run, err = find(ctx, c, p)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,8 +65,8 @@ func find(ctx context.Context, c *runctl.Client, p plan) (*runctl.Run, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	job := runctl.Job{Args: []string{p.Program}, Env: map[string]string{roleEnv: "writer", planEnv: p.File}}
-	run, err := c.Start(ctx, runctl.RunSpec{Key: "torture", Lifetime: time.Hour, Job: job})
+	run, err := c.Start(ctx, runctl.RunSpec{Key: "torture", Lifetime: time.Hour,
+		Job: runctl.Job{Args: []string{p.Program}, Env: map[string]string{roleEnv: "writer", planEnv: p.File}}})
 	if err != nil {
 		return nil, err
 	}

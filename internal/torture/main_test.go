@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"runctl/ssh"
 )
 
 // plan is what the test tells its processes, in a file.
@@ -18,13 +20,11 @@ type plan struct {
 	Pace  time.Duration // how long the job pauses, in all
 	Again bool          // Start, even where there is a reference
 
-	Addr, User, KeyFile, HostKey string // of the host, through the proxy
-
-	Machines string // the cloud's directory
-	Starts   string // a line for each start of the job
-	Ref      string
-	Log      string // as it was read
-	Receipt  string
+	Hosts   ssh.Config
+	Starts  string // a line for each start of the job
+	Ref     string
+	Log     string // as it was read
+	Receipt string
 }
 
 const (

@@ -18,7 +18,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/crypto/ssh"
 
 	"runctl"
 	"runctl/internal/enginetest"
@@ -30,12 +29,12 @@ func TestTheLogIsWhatTheJobWroteWhateverIsCutAndKilled(t *testing.T) {
 	}
 	seed := seedOf(t)
 	began := time.Now()
-	p := prepare(t, seed)
 	host := enginetest.SSHD(t)
 	line := enginetest.Proxy(t, host.Addr, seed)
 	line.ChaosMin, line.ChaosMax = 500<<10, 8<<20
 	line.SetChaos(true)
-	p.Addr, p.User, p.KeyFile, p.HostKey = line.Addr(), host.User, host.KeyFile(), ssh.FingerprintSHA256(host.HostKey)
+	p := prepare(t, seed)
+	p.Hosts = provide(t, filepath.Dir(p.File), host, line)
 
 	over := make(chan struct{})
 	var harassing sync.WaitGroup
@@ -55,9 +54,9 @@ func TestTheLogIsWhatTheJobWroteWhateverIsCutAndKilled(t *testing.T) {
 	starts, err := os.ReadFile(p.Starts)
 	require.NoError(t, err)
 	assert.Equal(t, "started\n", string(starts), "the job ran once")
-	machines, err := filepath.Glob(filepath.Join(p.Machines, "*"))
+	claims, err := filepath.Glob(filepath.Join(p.Hosts.Hosts[0].Root, "claim.*"))
 	require.NoError(t, err)
-	assert.Len(t, machines, 1)
+	assert.Len(t, claims, 1, "one machine was launched")
 	same(t, p)
 	assert.GreaterOrEqual(t, line.Cuts(), minCuts)
 	assert.GreaterOrEqual(t, kills, minKills)
@@ -80,11 +79,10 @@ func seedOf(t *testing.T) uint64 {
 func prepare(t *testing.T, seed uint64) plan {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	require.NoError(t, os.Mkdir(at("machines"), 0o700))
 	program, err := os.Executable()
 	require.NoError(t, err)
 	return plan{File: at("plan"), Program: program, Seed: seed, Size: logBytes, Pace: logBytes / (40 << 20) * time.Second,
-		Machines: at("machines"), Starts: at("starts"), Ref: at("ref"), Log: at("log"), Receipt: at("receipt")}
+		Starts: at("starts"), Ref: at("ref"), Log: at("log"), Receipt: at("receipt")}
 }
 
 // harass stalls and delays what goes over the line, at random, and cuts it, or loses what is on it, where chaos has not done
