@@ -108,3 +108,39 @@ func TestADownloadFromAMachineThatEndsIsLost(t *testing.T) {
 		require.ErrorContains(t, err, "the machine has ended, and its files with it")
 	})
 }
+
+func TestAnUploadReachesTheJobsDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud, r := broken(t, 7)
+		from := filepath.Join(t.TempDir(), "data")
+		require.NoError(t, os.MkdirAll(filepath.Join(from, "empty"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(from, "f"), []byte("rows"), 0o600))
+		require.NoError(t, os.Symlink("f", filepath.Join(from, "link")))
+		var last runctl.TransferProgress
+		err := r.Upload(t.Context(), from, "in", runctl.TransferOptions{Progress: func(p runctl.TransferProgress) { last = p }})
+		skipped := (*runctl.SkippedError)(nil)
+		require.ErrorAs(t, err, &skipped)
+		assert.Equal(t, []string{"link"}, skipped.Names)
+		assert.Equal(t, runctl.TransferProgress{Files: 1, TotalFiles: 1, Bytes: 4, TotalBytes: 4}, last)
+		to := t.TempDir()
+		require.NoError(t, r.Download(t.Context(), "in", to))
+		b, err := os.ReadFile(filepath.Join(to, "in/data/f"))
+		require.NoError(t, err)
+		assert.Equal(t, "rows", string(b))
+		assert.DirExists(t, filepath.Join(to, "in/data/empty"))
+
+		require.ErrorIs(t, r.Upload(t.Context(), "", "in"), runctl.ErrInvalid)
+		for _, to := range []string{"", "/abs", "../out", "a\nb", `a\b`} {
+			require.ErrorIs(t, r.Upload(t.Context(), from, to), runctl.ErrInvalid, to)
+		}
+		require.ErrorIs(t, r.Upload(t.Context(), from, "in/data/f"), runctl.ErrConflict, "a file is there")
+		require.ErrorIs(t, r.Upload(t.Context(), filepath.Join(from, "none"), "in"), os.ErrNotExist)
+		require.Equal(t, 1, cloud.Finish("k", 0))
+		err = r.Upload(t.Context(), from, "in")
+		require.ErrorIs(t, err, runctl.ErrConflict)
+		require.ErrorContains(t, err, "the run has ended")
+	})
+	err := here(t, "true").Upload(t.Context(), t.TempDir(), ".")
+	require.ErrorIs(t, err, runctl.ErrInvalid)
+	require.ErrorContains(t, err, "its job works in a directory of yours")
+}

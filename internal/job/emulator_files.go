@@ -86,7 +86,7 @@ func (c *verbCall) tree() error {
 			return err
 		}
 	}
-	if _, err := io.WriteString(c.out, formatLine(kindPong)); err != nil {
+	if _, err := io.WriteString(c.out, formatLine(kindPong, "gzip=1")); err != nil {
 		return err
 	}
 	for _, place := range places {
@@ -99,7 +99,7 @@ func (c *verbCall) tree() error {
 			continue
 		}
 		var rows strings.Builder
-		rows.WriteString(formatLine(kindTree, "place="+place, "gzip=1"))
+		rows.WriteString(formatLine(kindTree, "place="+place))
 		for _, e := range all {
 			rows.WriteString(formatEntry(e))
 		}

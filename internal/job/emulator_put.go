@@ -108,7 +108,14 @@ func (c *verbCall) patch() error {
 
 // move refuses a file where a directory is, and the other way round, before anything has moved.
 func (c *verbCall) move() error {
+	var names []byte
+	if c.stdin != nil {
+		names, _ = io.ReadAll(c.stdin)
+	}
 	return c.waiting(func(r *emuRun, t emuTree) string {
+		for _, name := range parseList(names) {
+			delete(t, path.Clean(name))
+		}
 		work := maps.Clone(r.files[PlaceWork])
 		if work == nil {
 			work = emuTree{}

@@ -98,13 +98,14 @@ func putFrom(ctx context.Context, m Machine, r func() io.Reader, verb ...string)
 	return clip(lines[0].Fields["text"]), nil
 }
 
-// Move renames everything that waits for the token to its place in the job's directory. *Refused: something stands in
+// Move renames everything that waits for the token, but for the files to drop, to its place in the job's directory.
+// *Refused: something stands in
 // the way, or the way leads out of the run by a link; what was moved before stays moved.
-func Move(ctx context.Context, m Machine, run, token string) error {
+func Move(ctx context.Context, m Machine, run, token string, drop ...string) error {
 	if err := checkPath(run, "."); err != nil {
 		return err
 	}
-	lines, err := ask(ctx, m, nil, "move", run, token)
+	lines, err := askFrom(ctx, m, func() io.Reader { return &list{names: drop} }, "move", run, token)
 	if err == nil && (len(lines) != 1 || lines[0].Kind != kindMoved) {
 		err = errDamaged
 	}

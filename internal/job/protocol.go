@@ -36,7 +36,7 @@ import (
 //	tail     RUN PLACE CODEC OFFSET NAME        raw, then the file from OFFSET to the end of stdout
 //	put      RUN TOKEN CODEC         tar        put text=...
 //	patch    RUN TOKEN CODEC OFFSET MODE NAME   bytes      put text=...
-//	move     RUN TOKEN                          moved
+//	move     RUN TOKEN               NAMES      moved, but for these
 //
 // PLACE is work, outputs or put.TOKEN, of tree also any; CODEC is plain or gzip; NAMES are "./" and a path below the
 // place, each ended by a NUL. A ROW is "MODE SIZE NAME", an ODD ROW a name, a SUM ROW what sha256sum prints; none of
@@ -58,7 +58,7 @@ import (
 //	code have=0|1 formats=NAME,NAME...; tree digest=DIGEST; part id=ID
 //	data from=OFFSET n=BYTES; then BYTES raw bytes, then "\nRUNCTL1 .\n"
 //	tick (log, so that a cut line is noticed)
-//	tree place=PLACE gzip=0|1
+//	pong gzip=0|1; tree place=PLACE
 //	log next=OFFSET live=0|1; live=0: the run had ended before the last look at the log's length
 const (
 	sentinel    = "RUNCTL1 "

@@ -47,7 +47,8 @@ type TreeInfo struct {
 }
 
 // Tree calls each for everything at and below a path of the run, in no order, while it is being read; an error of each
-// ends the call and is returned. A path that is not there or leads out of the run, also by a link, is *Refused.
+// ends the call and is returned. A path that is not there or leads out of the run, also by a link, is *Refused; Gzip
+// and Trip are then known too.
 func Tree(ctx context.Context, m Machine, run, place, path string, each func(Entry) error) (info TreeInfo, err error) {
 	if err := checkPath(run, path); err != nil {
 		return info, err
@@ -59,9 +60,9 @@ func Tree(ctx context.Context, m Machine, run, place, path string, each func(Ent
 		case kindReady:
 			p.ready()
 		case kindPong:
-			info.Trip = p.trip()
+			info.Trip, info.Gzip = p.trip(), l.Fields["gzip"] == "1"
 		case kindTree:
-			begun, info.Place, info.Gzip = true, l.Fields["place"], l.Fields["gzip"] == "1"
+			begun, info.Place = true, l.Fields["place"]
 			if info.Place == PlaceAny || !validPlace(info.Place) {
 				return errDamaged
 			}

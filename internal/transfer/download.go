@@ -181,8 +181,7 @@ func (d *download) readSums(ctx context.Context) error {
 		for _, i := range places {
 			longest = max(longest, d.t.all[i].size)
 		}
-		limit := stallLimit + time.Duration(longest/hashRate)*time.Second
-		err := watched(ctx, limit, func(ctx context.Context, touch func()) error {
+		err := watched(ctx, hashing(longest), func(ctx context.Context, touch func()) error {
 			return job.Sums(ctx, m, d.link.Run, d.place, d.t.named(places), func(name string, sum [32]byte) error {
 				touch()
 				i, ok := d.t.find(name)

@@ -23,12 +23,12 @@ import (
 	"runctl/internal/job"
 )
 
-// linkTo is a link over one machine that tries again at once, and gives up after the fifth failure in a row.
+// linkTo is a link over one machine that tries again at once, and gives up after twenty failures in a row.
 func linkTo(m job.Machine) Link {
 	return Link{Run: "r", Do: func(ctx context.Context, f func(context.Context, job.Machine) error) error { return f(ctx, m) },
 		Again: func(ctx context.Context, err error, failed int) error {
 			var refused *job.Refused
-			if failed >= 5 || errors.As(err, &refused) || errors.Is(err, job.ErrNoRun) {
+			if failed >= 20 || errors.As(err, &refused) || errors.Is(err, job.ErrNoRun) {
 				return err
 			}
 			return ctx.Err()
@@ -132,7 +132,12 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 func TestTenThousandSmallFiles(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
-		m.begin(t, `cd ../outputs; mkdir a b; i=0; while [ $i -lt 5000 ]; do echo $i >a/file-with-a-name-$i; echo $i >"b/$i some name"; i=$((i+1)); done`)
+		m.begin(t, `mkdir ../outputs/a ../outputs/b`)
+		for i := range 5000 {
+			for _, name := range []string{"a/file-with-a-name-%d", "b/%d some name"} {
+				require.NoError(t, os.WriteFile(filepath.Join(m.outputs(), fmt.Sprintf(name, i)), fmt.Appendln(nil, i), 0o644))
+			}
+		}
 		to := t.TempDir()
 		t0 := time.Now()
 		counted := &counter{Machine: m}
@@ -143,6 +148,12 @@ func TestTenThousandSmallFiles(t *testing.T) {
 		all := contents(t, to)
 		assert.Len(t, all, 10_002)
 		assert.Equal(t, "4321\n", all["b/4321 some name"])
+		t0, counted = time.Now(), &counter{Machine: m}
+		_, err = push(t, counted, to, ".", Options{As: "back"})
+		require.NoError(t, err)
+		t.Logf("and back in %s, %d calls", time.Since(t0), counted.execs.Load())
+		assert.LessOrEqual(t, counted.execs.Load(), int32(5))
+		assert.Len(t, contents(t, m.work()), 10_003)
 	})
 }
 

@@ -23,6 +23,10 @@ func (m *meter) total(files int, bytes int64) {
 	m.change(func(p *Progress) { p.TotalFiles, p.TotalBytes = files, bytes }, true)
 }
 
+func (m *meter) set(files int, bytes int64) {
+	m.change(func(p *Progress) { p.Files, p.Bytes = files, bytes }, false)
+}
+
 func (m *meter) moved(n int64) { m.change(func(p *Progress) { p.Bytes += n }, false) }
 
 func (m *meter) file() { m.change(func(p *Progress) { p.Files++ }, false) }
@@ -45,6 +49,7 @@ func (m *meter) change(edit func(*Progress), must bool) {
 	p := m.now
 	p.Bytes = max(min(p.Bytes, p.TotalBytes), m.seen.Bytes) // what came twice counts once
 	p.TotalBytes = max(p.TotalBytes, p.Bytes)
+	p.Files = max(p.Files, m.seen.Files)
 	m.told, m.seen = now, p
 	m.tell(p)
 }

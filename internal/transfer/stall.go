@@ -23,6 +23,11 @@ func watched(ctx context.Context, limit time.Duration, f func(ctx context.Contex
 	return err
 }
 
+// hashing is how long a machine may be silent while it reads a file of this size.
+func hashing(size int64) time.Duration {
+	return stallLimit + time.Duration(size/hashRate)*time.Second
+}
+
 // touching is a writer that says so.
 type touching struct {
 	io.Writer

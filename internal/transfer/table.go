@@ -35,6 +35,7 @@ type entry struct {
 	exec  bool
 	dir   bool
 	stale bool // it changed: the size must be asked for again
+	redo  bool // what waits of it on the machine is wrong
 }
 
 // table is what is to be transferred, sorted by name.
@@ -102,8 +103,7 @@ func (t *table) add(e job.Entry) error {
 // check refuses a name that leads out, that was not asked for, or that means something else elsewhere.
 func (t *table) check(name string) error {
 	switch {
-	case name == "" || len(name) > maxName || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name)),
-		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }):
+	case name == "" || len(name) > maxName || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name)) || odd(name):
 		return refuse("%q leaves the directory or is no usable name; refused", shown(name))
 	case strings.Count(name, "/") > maxDepth:
 		return refuse("%q is more than %d directories deep; refused", shown(name), maxDepth)
@@ -122,7 +122,10 @@ func reserved(name string) bool {
 
 // close sorts the table and refuses names that are the same on a file system that folds case, or anywhere.
 func (t *table) close() error {
-	slices.SortFunc(t.all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	t.sort()
+	if err := t.twice(); err != nil {
+		return err
+	}
 	order := make([]int32, len(t.all))
 	for i := range order {
 		order[i] = int32(i)
@@ -131,12 +134,22 @@ func (t *table) close() error {
 		return cmp.Or(compareFold(t.all[a].name, t.all[b].name), cmp.Compare(a, b))
 	})
 	for i := 1; i < len(order); i++ {
-		a, b := t.all[order[i-1]].name, t.all[order[i]].name
-		if a == b {
-			return refuse("%q is there twice; refused", shown(a))
-		}
-		if compareFold(a, b) == 0 {
+		if a, b := t.all[order[i-1]].name, t.all[order[i]].name; compareFold(a, b) == 0 {
 			return refuse("%q and %q differ in case alone; refused", shown(a), shown(b))
+		}
+	}
+	return nil
+}
+
+func (t *table) sort() {
+	slices.SortFunc(t.all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+}
+
+// twice refuses a name that is there twice.
+func (t *table) twice() error {
+	for i := 1; i < len(t.all); i++ {
+		if t.all[i-1].name == t.all[i].name {
+			return refuse("%q is there twice; refused", shown(t.all[i].name))
 		}
 	}
 	return nil

@@ -29,7 +29,8 @@ const (
 // How long a connection may be silent before it counts as cut.
 const (
 	stallLimit = 2 * time.Minute
-	hashRate   = 20 << 20 // bytes a second that every machine can hash: a long file is waited for
+	moveLimit  = 10 * time.Minute // while very many files are renamed
+	hashRate   = 20 << 20         // bytes a second that every machine can hash: a long file is waited for
 )
 
 // slowTrip is the round trip from which on bytes are compressed: a link so long is slower than gzip.

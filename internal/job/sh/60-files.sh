@@ -20,7 +20,7 @@ v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or 
   need find xargs stat tr
   path=$3 gz=0; command -v gzip >/dev/null 2>&1 && gz=1
   case /$3/ in */../*) bye refused code=76 text='the path leads out of the run' ;; esac
-  say ready; read -r x; say pong # one round trip, for whoever measures it
+  say ready; read -r x; say pong gzip=$gz # one round trip, for whoever measures it
   case $2/$3 in any/.) set -- outputs ;; any/*) set -- work outputs ;; *) set -- "$2" ;; esac
   for w; do
     place "$w"
@@ -28,7 +28,7 @@ v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or 
     c=$(cd "$at" && pwd -P); case $path in */*) p=$(cd "$at/${path%/*}" && pwd -P) ;; *) p=$c ;; esac
     case $p/ in "${c%/}"/*) ;; *) bye refused code=76 text='the path leads out of the run' ;; esac
     stand "$w"
-    say tree place="$w" gzip=$gz
+    say tree place="$w"
     LC_ALL=C; export LC_ALL
     [ "$path" = . ] || path=./$path
     if stat -c %s . >/dev/null 2>&1; then set -- stat -c '%f %s %n'; else set -- stat -f '%Xp %z %N'; fi
@@ -45,7 +45,7 @@ v_sums() { # RUN PLACE
     2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881*) set -- openssl dgst -sha256 -r ;;
     *) if command -v sha256sum >/dev/null 2>&1; then set -- sha256sum; else need shasum; set -- shasum -a 256; fi ;;
   esac
-  say sums; xargs -0 "$@"; say end; exit 0
+  say sums; xargs -0 "$@" 2>/dev/null; say end; exit 0
 }
 v_get() { # RUN PLACE gzip|plain: tar archives, one after the other
   need xargs tar; stand "$2"; COPYFILE_DISABLE=1; export COPYFILE_DISABLE
@@ -69,7 +69,7 @@ taking() { # TOKEN: enters where what arrives for a run that goes on has its pla
 }
 v_put() { # RUN TOKEN gzip|plain: a tar
   need tar; taking "$2"
-  if [ "$3" = gzip ]; then c=$({ gzip -dc | tar -xmof -; } 2>&1 | tail -n 1); else c=$(tar -xmof - 2>&1 | tail -n 1); fi
+  if [ "$3" = gzip ]; then c=$({ gzip -dc | tar -xmof -; } 2>&1 | sed '/xiting/d' | tail -n 1); else c=$(tar -xmof - 2>&1 | sed '/xiting/d' | tail -n 1); fi
   bye put text="$c"
 }
 v_patch() { # RUN TOKEN gzip|plain OFFSET MODE NAME: a file from a multiple of 64 KiB on
@@ -87,8 +87,9 @@ merge() ( # DIRECTORY: what waits of it goes into the job's, by renaming, never 
   done
   find "$at/$1/." ! -name . -prune -type f -exec sh -c 'exec mv -f "$@" .' sh {} +
 )
-v_move() { # RUN TOKEN
-  need find; taking "$2"
+v_move() { # RUN TOKEN; on stdin what is not to be moved
+  need find xargs; taking "$2"
+  xargs -0 rm -f 2>/dev/null
   base=$(cd -P "$dir" && pwd -P); cd /
   c=$(readlink "$o/u") && chown -Rh "$c:$(id -g "$c")" "$at" # the job's user, where it has one
   c=$(merge . 2>&1 </dev/null) && [ -z "$(find "$at" -type f -print | head -n 1)" ] || bye refused code=76 text="${c##*"$nl"}"
