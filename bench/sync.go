@@ -23,7 +23,7 @@ const (
 	syncRounds = 7
 	farRounds  = 3
 	farDelay   = 10 * time.Millisecond // each way
-	farRate    = 500_000_000 / 8       // bytes a second
+	farRate    = 100_000_000 / 8       // bytes a second; the proxy's pauses are too coarse for much more
 )
 
 // syncer is a way to bring the tree to the host.
