@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,12 +117,12 @@ func (x *session) costPart(rec *record, res *result) string {
 	return fmt.Sprintf("%s (%s × %s/h%s)", costText(res.cost), durText(res.took.Truncate(time.Second)), moneyText(p.Hourly), seen)
 }
 
+// named returns the session's providers of a name: one, or none.
+func (x *session) named(name string) []runctl.Provider {
+	return slices.DeleteFunc(x.client.Providers(), func(p runctl.Provider) bool { return p.Info().Name != name })
+}
+
 // inPlace reports whether the provider's machine is this computer.
 func (x *session) inPlace(name string) bool {
-	for _, p := range x.client.Providers() {
-		if i := p.Info(); i.Name == name {
-			return i.InPlace
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.named(name), func(p runctl.Provider) bool { return p.Info().InPlace })
 }

@@ -19,6 +19,7 @@ type session struct {
 
 	mu     sync.Mutex
 	events func(runctl.Event) // what listens to the client; nil: nobody
+	sent   func(text string)  // is told how far the code is; nil: nobody
 }
 
 // connect makes a client over the providers. The state directory stays the caller's to close.
@@ -47,6 +48,13 @@ func (x *session) listen(f func(runctl.Event)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.events = f
+}
+
+// listenSync has f told how far the code is on its way.
+func (x *session) listenSync(f func(text string)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sent = f
 }
 
 // sayEvent is what -v adds.

@@ -205,6 +205,7 @@ func jsonDoc() string {
 		{"event", "fields"},
 		{"`phase`", "`run`, `phase`, `time`, `provider`, `id`, and if there is one `offer` and `message`"},
 		{"`log`", "`offset`, and `data` as text or `data_base64` when it is no UTF-8"},
+		{"`sync`", "`dir`, `files`, `bytes`, `ignored` (their number), `secrets` (left out)"},
 		{"`detached`", "`run`, `ref`, `ends_by`"},
 		{"`result`", "`run`, `outcome`, `exit_code`, `receipt`, `ref`, `cost`, `terminated`, `log`, `outputs`, `record`, and if there is one `note`"},
 	}.String() + "\n`ps` has objects of `state`, `run` (the record, or null), `instance` (or null), and if there is one `status` and `note`.\n" +

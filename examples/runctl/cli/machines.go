@@ -78,6 +78,7 @@ func (a *app) launch(ctx context.Context, n *needs, f *consent) error {
 
 func (a *app) submitCommand() *cobra.Command {
 	var f jobFlags
+	var place codeFlags
 	var name string
 	c := newCommand("submit INSTANCE [flags] -- COMMAND [ARG...]", "Run a job on a launched machine; prints its name", between(1, -1, "a machine and a command"), nil)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -86,16 +87,17 @@ func (a *app) submitCommand() *cobra.Command {
 			return c.FlagErrorFunc()(c, err)
 		}
 		a.say.quiet, a.say.json = a.opt.quiet, a.opt.json
-		return a.submit(c.Context(), &f, name, args[0], c.Flags().Args())
+		return a.submit(c.Context(), &f, &place, name, args[0], c.Flags().Args())
 	}
 	c.Flags().SetInterspersed(false)
 	f.add(c.Flags())
+	place.add(c.Flags())
 	c.Flags().StringVar(&name, "name", "", "`NAME` of the run: a-z, 0-9 and '-', at most 24")
 	return c
 }
 
 // submit starts a job on a machine by hand and leaves it running there.
-func (a *app) submit(ctx context.Context, f *jobFlags, name, machine string, args []string) error {
+func (a *app) submit(ctx context.Context, f *jobFlags, place *codeFlags, name, machine string, args []string) error {
 	job, err := f.job(a, args)
 	if err != nil {
 		return err
@@ -118,13 +120,20 @@ func (a *app) submit(ctx context.Context, f *jobFlags, name, machine string, arg
 	rec.Ref.Run, rec.Launched, rec.Lifetime = rec.Name, utc(i.Launched), seconds(i.Mark.Lifetime)
 	job.ID, job.Attempt, rec.Grace = rec.Name, rec.Attempt, seconds(orGrace(job.Grace))
 	rec.Lease = seconds(job.Lease)
-	if x.inPlace(i.Provider) {
-		job.Dir = a.dir
+	if err := x.place(&job, place, x.named(i.Provider)); err != nil {
+		return err
 	}
 	if err := x.add(rec); err != nil {
 		return err
 	}
+	track := x.newTracker(rec.Name)
+	track.code = job.Code != nil
+	x.listen(track.event)
+	x.listenSync(track.sync)
 	run, err := x.client.Submit(ctx, on, job)
+	x.listen(nil)
+	x.listenSync(nil)
+	track.close()
 	if err != nil {
 		if k := runctl.Kind(""); errors.As(err, &k) && (k == runctl.ErrInvalid || k == runctl.ErrConflict) {
 			x.remove(rec)

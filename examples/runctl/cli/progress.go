@@ -16,10 +16,14 @@ type tracker struct {
 	now  func() time.Time
 	name string
 
+	code bool // the job has code that goes over before it
+
 	mu    sync.Mutex
 	ended []string
 	phase string
+	far   string // how far the phase is
 	since time.Time
+	told  time.Time // of far, where there is no terminal
 	stop  chan struct{}
 	gone  chan struct{}
 }
@@ -33,7 +37,8 @@ var after = map[runctl.EventName]string{
 	runctl.EventLaunched:  "booting",
 	runctl.EventAdopted:   "booting",
 	runctl.EventRunning:   "connecting",
-	runctl.EventConnected: "submitting",
+	runctl.EventConnected: "submitting", // or "syncing"
+	runctl.EventSynced:    "submitting",
 	runctl.EventStarted:   "running",
 }
 
@@ -70,6 +75,9 @@ func (t *tracker) event(e runctl.Event) {
 	if !ok {
 		return
 	}
+	if t.code && e.Name == runctl.EventConnected {
+		next = syncing
+	}
 	t.mu.Lock()
 	took := t.now().Sub(t.since)
 	if t.phase != "" && t.phase != next {
@@ -81,7 +89,7 @@ func (t *tracker) event(e runctl.Event) {
 		}
 	}
 	if t.phase != next {
-		t.phase, t.since = next, t.now()
+		t.phase, t.since, t.told, t.far = next, t.now(), t.now(), ""
 	}
 	t.mu.Unlock()
 	t.draw()
@@ -94,10 +102,34 @@ func (t *tracker) draw() {
 		return
 	}
 	text := t.name + "  " + strings.Join(append(t.ended, t.phase), "  ")
+	if t.far != "" {
+		text += " " + t.far
+	}
 	if took := t.now().Sub(t.since); t.phase != "running" && took >= time.Second {
 		text += " " + durText(took.Truncate(time.Second))
 	}
 	t.say.progress(text)
+}
+
+// syncing is the phase in which the code goes over.
+const syncing = "syncing"
+
+// farPause is how often a long transfer is told of where there is no terminal.
+const farPause = 10 * time.Second
+
+// sync takes note of how far the code is on its way.
+func (t *tracker) sync(far string) {
+	t.mu.Lock()
+	t.far = far
+	tell := !t.say.tty && t.now().Sub(t.told) >= farPause
+	if tell {
+		t.told = t.now()
+	}
+	t.mu.Unlock()
+	if tell {
+		t.say.sayf("%s: %s %s", t.name, syncing, far)
+	}
+	t.draw()
 }
 
 // close stops showing progress; what stands there stays.

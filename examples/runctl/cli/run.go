@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ type runFlags struct {
 	needs
 	consent
 	jobFlags
+	codeFlags
 	resume string
 	detach bool
 }
@@ -27,6 +29,9 @@ the commands that attach and end. Without a terminal SIGINT and SIGTERM cancel w
 The log, everything that the job put into $RUNCTL_OUTPUT_DIR, and the paths of --out are kept in runctl-out/RUN;
 the record of the run in the state directory (RUNCTL_STATE_DIR, else XDG_STATE_HOME/runctl, else
 ~/.local/state/runctl).
+
+A directory in a git work tree is sent to the machine, without what git ignores and without what looks like a secret;
+any other only when --workdir names it. On this computer the job works in the directory itself.
 
 Exit code: the job's own, 128+N when signal N ended it, 130 when Ctrl-C did;
   122  in doubt: something may still bill       125  runctl failed or its usage is wrong; nothing bills
@@ -43,6 +48,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.needs.add(c.Flags())
 	f.consent.add(c.Flags())
 	f.jobFlags.add(c.Flags())
+	f.codeFlags.add(c.Flags())
 	c.Flags().StringVar(&f.resume, "resume", "", "`RUN` whose last checkpoint the job goes on from")
 	c.Flags().BoolVarP(&f.detach, "detach", "d", false, "leave when the job runs; its name is printed on stdout")
 	a.addRaw(c)
@@ -88,11 +94,16 @@ func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
 		}
 	}
 	job.ID, job.Attempt, job.Image = rec.Name, rec.Attempt, f.image
-	if len(providers) == 1 && providers[0].Info().InPlace {
-		job.Dir = a.dir
+	if err := x.place(&job, &f.codeFlags, providers); err != nil {
+		return err
 	}
 	spec := runctl.RunSpec{Key: rec.Name, Needs: query, Job: job, Disk: int64(f.disk)}
 	est, err := x.prepareSpec(ctx, &spec, &f.needs, &f.consent)
+	if job.Code != nil && f.workdir == "" && errors.Is(err, errors.ErrUnsupported) {
+		x.say.sayf("sync: nothing is sent after all, since machines there take no code")
+		spec.Job.Code = nil
+		est, err = x.prepareSpec(ctx, &spec, &f.needs, &f.consent)
+	}
 	if err != nil {
 		return err
 	}

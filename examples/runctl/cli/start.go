@@ -14,6 +14,9 @@ import (
 // start launches the machine and hands the job over. An interrupt ends what was launched.
 func (x *session) start(ctx context.Context, rec *record, spec *runctl.RunSpec, signals <-chan os.Signal) (*runctl.Run, error) {
 	track := x.newTracker(rec.Name)
+	track.code = spec.Job.Code != nil
+	x.listenSync(track.sync)
+	defer x.listenSync(nil)
 	launched := false
 	var mu sync.Mutex // of the record, while the launch is under way
 	x.listen(func(e runctl.Event) {
