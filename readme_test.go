@@ -28,7 +28,8 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var all strings.Builder
-	for _, dir := range []string{".", "fake", "providertest", "internal/job", "local"} {
+	for _, dir := range []string{".", "fake", "providertest", "internal/job", "local", "ssh", "sshmachine",
+		"code", "internal/transfer", "internal/torture", "internal/canary"} {
 		files, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		for _, f := range files {

@@ -27,7 +27,7 @@ const waitSlice = 5 * time.Minute
 
 // on runs f with the machine's connection. A connection on which f failed for reasons of its own is dropped.
 func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error {
-	m, err := p.c.machine(ctx, p.a, p.inst)
+	m, w, err := p.c.wired(ctx, p.a, p.inst)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error 
 		return p.fail(ErrInvalid, "", err)
 	}
 	if ctx.Err() == nil {
-		p.a.wires.drop(p.inst.ID)
+		p.a.wires.dropBroken(p.inst.ID, w)
 	}
 	return p.fail(kindOr(err, ErrUnavailable), "the machine did not answer", err)
 }

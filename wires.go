@@ -18,26 +18,37 @@ type wires struct {
 type wire struct {
 	lock    chan struct{}
 	machine Machine
+	gone    bool // dropped: nobody finds it any more
 }
 
 // machine returns the open connection to an instance, or makes it.
 func (c *Client) machine(ctx context.Context, a *account, i Instance) (Machine, error) {
+	m, _, err := c.wired(ctx, a, i)
+	return m, err
+}
+
+// wired is machine, with what stands for the connection when it has to be dropped.
+func (c *Client) wired(ctx context.Context, a *account, i Instance) (Machine, *wire, error) {
 	con, ok := As[Connector](a.Provider)
 	if !ok {
-		return nil, &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Kind: ErrInvalid, Err: errors.ErrUnsupported, Msg: "machines here cannot be entered"}
+		return nil, nil, &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Kind: ErrInvalid, Err: errors.ErrUnsupported, Msg: "machines here cannot be entered"}
 	}
 	w, err := a.wires.wire(i.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	select {
 	case w.lock <- struct{}{}:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
+	}
+	if w.gone { // dropped while we waited for it
+		<-w.lock
+		return c.wired(ctx, a, i)
 	}
 	defer func() { <-w.lock }()
 	if w.machine != nil {
-		return w.machine, nil
+		return w.machine, w, nil
 	}
 	m, err := call(ctx, c, a, Event{Op: "connect", ID: i.ID, Key: i.Mark.Key}, c.cfg.Deadlines.Call,
 		func(ctx context.Context) (Machine, error) {
@@ -50,10 +61,10 @@ func (c *Client) machine(ctx context.Context, a *account, i Instance) (Machine, 
 			return m, err
 		})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w.machine = m
-	return m, nil
+	return m, w, nil
 }
 
 func (ws *wires) wire(id string) (*wire, error) {
@@ -73,7 +84,7 @@ func (ws *wires) wire(id string) (*wire, error) {
 	return w, nil
 }
 
-// drop closes a machine's connection, after a failure or its end; the next use connects again.
+// drop closes a machine's connection after its end; the next use connects again.
 func (ws *wires) drop(id string) {
 	ws.mu.Lock()
 	w := ws.byID[id]
@@ -82,6 +93,16 @@ func (ws *wires) drop(id string) {
 	if w != nil {
 		w.shut()
 	}
+}
+
+// dropBroken closes a connection that failed, and no newer one of the same machine.
+func (ws *wires) dropBroken(id string, w *wire) {
+	ws.mu.Lock()
+	if ws.byID[id] == w {
+		delete(ws.byID, id)
+	}
+	ws.mu.Unlock()
+	w.shut()
 }
 
 func (ws *wires) close() {
@@ -97,7 +118,8 @@ func (ws *wires) close() {
 func (w *wire) shut() {
 	w.lock <- struct{}{}
 	defer func() { <-w.lock }()
-	if w.machine != nil {
+	if w.machine != nil && !w.gone {
 		_ = w.machine.Close()
 	}
+	w.gone = true
 }

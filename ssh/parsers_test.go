@@ -150,7 +150,7 @@ func FuzzReport(f *testing.F) {
 
 func TestNamesOfHostsInIDs(t *testing.T) {
 	p := &Provider{}
-	names := []string{"gpu1", "GPU-1.lab", "kim@10.0.0.5:2222", "kim@[fe80::1]:22", "a_b", "a_5Fb", "a+b"}
+	names := []string{"gpu1", "GPU-1.lab", "kim@10.0.0.5:2222", "kim@[fe80::1]:22", "a_b", "a_5Fb", "a+b", "a_2Bb"}
 	seen := map[string]bool{}
 	for _, n := range names {
 		p.hosts = append(p.hosts, &host{Host: Host{Name: n}, id: hostID(n)})
@@ -189,6 +189,7 @@ func TestAnAgeIsCountedInUptimeWhereItCan(t *testing.T) {
 		{"the clock was set back", report{boot: "b", up: 7000, wall: 1}, time.Minute},
 		{"after a reboot", report{boot: "c", up: 10, wall: 5090}, 90 * time.Second},
 		{"after a reboot with a wrong clock", report{boot: "c", up: 10, wall: 1}, 0},
+		{"another boot, up for longer", report{boot: "c", up: 7000, wall: 5090}, 90 * time.Second},
 		{"another boot of the same name", report{boot: "b", up: 10, wall: 5090}, 90 * time.Second},
 	} {
 		i := p.instance(h, tt.r, c)

@@ -53,11 +53,11 @@ func checkEnv(env map[string]string) error {
 	for k, v := range env {
 		for i, r := range k {
 			if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
-				return fmt.Errorf("Env: %q is not a shell name", k)
+				return fmt.Errorf("environment: %q is not a shell name", k)
 			}
 		}
 		if k == "" || strings.ContainsRune(v, 0) {
-			return fmt.Errorf("Env: a name is empty, or the value of %q holds a NUL byte", k)
+			return fmt.Errorf("environment: a name is empty, or the value of %q holds a NUL byte", k)
 		}
 	}
 	return nil
