@@ -53,7 +53,7 @@ func TestADownloadIsCompleteButForWhatItNames(t *testing.T) {
 
 	err = r.Download(t.Context(), "out", to, runctl.TransferOptions{MaxBytes: 3})
 	require.ErrorIs(t, err, runctl.ErrInvalid)
-	require.ErrorContains(t, err, "more than 3 B in all; raise MaxBytes")
+	require.ErrorContains(t, err, "more than 3 B in all; allow more")
 	err = r.Download(t.Context(), "missing", to)
 	require.ErrorIs(t, err, runctl.ErrConflict)
 	require.ErrorContains(t, err, "no such file or directory")

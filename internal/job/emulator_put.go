@@ -121,10 +121,8 @@ func (c *verbCall) move() error {
 			work = emuTree{}
 		}
 		for name, f := range t {
-			for _, there := range work.below(name) {
-				if (there.Kind == EntryDir) != f.dir {
-					return formatErr(&Refused{Code: RefusedNotFound, Reason: "cannot overwrite " + name})
-				}
+			if all := work.below(name); len(all) > 0 && (all[0].Kind == EntryDir) != f.dir {
+				return formatErr(&Refused{Code: RefusedNotFound, Reason: "cannot overwrite " + name})
 			}
 			for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 				if f, ok := work[dir]; ok && !f.dir {

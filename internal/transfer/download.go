@@ -390,7 +390,7 @@ func (d *download) again(ctx context.Context) error {
 			continue
 		}
 		if n := next.all[j].size; n > old.o.MaxBytes-old.bytes+e.size {
-			return &Refused{Limit: true, Text: fmt.Sprintf("%q has grown, so that it is more than %s in all; raise MaxBytes, or take less", shown(e.name), size(old.o.MaxBytes))}
+			return &Refused{Limit: true, Text: fmt.Sprintf("%q has grown, so that it is more than %s in all; allow more, or take less", shown(e.name), size(old.o.MaxBytes))}
 		}
 		old.bytes += next.all[j].size - e.size
 		e.size, e.exec, e.stale = next.all[j].size, next.all[j].exec, false

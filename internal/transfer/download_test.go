@@ -439,7 +439,7 @@ func TestADownloadRefusesWhatHasNoPlaceHere(t *testing.T) {
 
 func TestBoundsHoldBeforeAByteIsWritten(t *testing.T) {
 	m := emulated(t, map[string]string{"a": strings.Repeat("x", 1000), "b": "y"})
-	for text, o := range map[string]Options{"more than 2 files and directories; raise MaxFiles": {MaxFiles: 2}, "more than 1000 B in all; raise MaxBytes": {MaxBytes: 1000}} {
+	for text, o := range map[string]Options{"more than 2 files and directories; allow more": {MaxFiles: 2}, "more than 1000 B in all; allow more": {MaxBytes: 1000}} {
 		to := t.TempDir()
 		_, err := pull(t, m, ".", to, o)
 		require.ErrorContains(t, err, text)

@@ -161,7 +161,7 @@ func (u *upload) outgoing(e *entry) (*outgoing, error) {
 		e.stale = true
 		return nil, f.Close()
 	case info.Size() > u.t.o.MaxBytes-u.t.bytes+e.size:
-		err = &Refused{Limit: true, Text: shown(e.name) + " has grown, so that it is more than " + size(u.t.o.MaxBytes) + " in all; raise MaxBytes, or take less"}
+		err = &Refused{Limit: true, Text: shown(e.name) + " has grown, so that it is more than " + size(u.t.o.MaxBytes) + " in all; allow more, or take less"}
 	case info.Size() != e.size:
 		u.t.bytes += info.Size() - e.size
 		e.size = info.Size()

@@ -66,9 +66,9 @@ func (t *table) add(e job.Entry) error {
 	t.names += int64(len(e.Name))
 	switch {
 	case t.count > t.o.MaxFiles:
-		return &Refused{Limit: true, Text: "more than " + number(int64(t.o.MaxFiles)) + " files and directories; raise MaxFiles, or let the job pack them"}
+		return &Refused{Limit: true, Text: "more than " + number(int64(t.o.MaxFiles)) + " files and directories; allow more, or let the job pack them"}
 	case t.names > max(16<<20, int64(t.o.MaxFiles)*nameBytes):
-		return &Refused{Limit: true, Text: "the names alone take more than " + size(t.names) + "; raise MaxFiles, or let the job pack the files"}
+		return &Refused{Limit: true, Text: "the names alone take more than " + size(t.names) + "; allow more, or let the job pack the files"}
 	case e.Kind == job.EntryOdd || e.Kind == job.EntryOther:
 		t.skipped.add(e.Name)
 		return nil
@@ -91,7 +91,7 @@ func (t *table) add(e job.Entry) error {
 		n.size, n.state = 0, settled
 	} else {
 		if n.size < 0 || n.size > t.o.MaxBytes-t.bytes {
-			return &Refused{Limit: true, Text: "more than " + size(t.o.MaxBytes) + " in all; raise MaxBytes, or take less"}
+			return &Refused{Limit: true, Text: "more than " + size(t.o.MaxBytes) + " in all; allow more, or take less"}
 		}
 		t.files++
 		t.bytes += n.size

@@ -61,7 +61,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVarP(&a.opt.quiet, "quiet", "q", false, "only errors and warnings on stderr")
 	f.BoolVarP(&a.opt.verbose, "verbose", "v", false, "say more of what happens")
 	for group, cmds := range map[string][]*cobra.Command{
-		groupRuns:     {a.runCommand(), a.attachCommand(), a.waitCommand(), a.psCommand(), a.logsCommand(), a.cancelCommand(), a.sshCommand()},
+		groupRuns:     {a.runCommand(), a.attachCommand(), a.waitCommand(), a.psCommand(), a.logsCommand(), a.cancelCommand(), a.cpCommand(), a.sshCommand()},
 		groupLook:     {a.offersCommand(), a.providersCommand()},
 		groupMachines: {a.launchCommand(), a.submitCommand(), a.stopCommand(), a.startCommand(), a.terminateCommand(), a.reapCommand()},
 	} {

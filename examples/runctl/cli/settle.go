@@ -126,7 +126,11 @@ func (x *session) windUp(ctx context.Context, w *watch, res *result) {
 // whether the machine still holds what should be had.
 func (x *session) collect(ctx context.Context, w *watch, res *result) (keep bool) {
 	for _, out := range append([]string{"."}, w.rec.Outputs...) {
-		err := w.run.Download(ctx, out, w.rec.OutDir)
+		b := x.newBar(w.rec.Name + "  collecting")
+		b.event = func(p runctl.TransferProgress) {
+			x.json.event("collecting", map[string]any{"run": w.rec.Name, "path": out, "files": p.Files, "total_files": p.TotalFiles, "bytes": p.Bytes, "total_bytes": p.TotalBytes})
+		}
+		err := w.run.Download(ctx, out, w.rec.OutDir, runctl.TransferOptions{Progress: b.progress})
 		skipped := (*runctl.SkippedError)(nil)
 		switch {
 		case errors.As(err, &skipped): // another try would leave them out too
