@@ -39,12 +39,18 @@ type process struct {
 // startProcess runs the command with its directories under dir.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return startResumed(t, "", dir, args...)
+}
+
+// startResumed is startProcess with a value for RUNCTL_RESUME.
+func startResumed(t *testing.T, resume, dir string, args ...string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, self, args...)}
-	p.cmd.Env = append(os.Environ(), asCommand+"=1", "RUNCTL_RESUME=",
+	p.cmd.Env = append(os.Environ(), asCommand+"=1", "RUNCTL_RESUME="+resume,
 		"RUNCTL_CHECKPOINT_DIR="+filepath.Join(dir, "checkpoints"),
 		"RUNCTL_OUTPUT_DIR="+filepath.Join(dir, "outputs"))
 	p.cmd.Stderr = &p.stderr
