@@ -3,6 +3,7 @@ package canary
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -234,7 +235,22 @@ var ops = map[string]op{
 	})},
 	"Run.Ref":    {do: onRuns(func(_ context.Context, w *world, r *runctl.Run) { w.h.value(atRef, "of a run", r.Ref()) })},
 	"Run.Status": {do: onRuns(func(ctx context.Context, w *world, r *runctl.Run) { give[runctl.Status](w, "Status")(r.Status(ctx)) })},
-	"Run.Wait":   {do: onRuns(func(ctx context.Context, w *world, r *runctl.Run) { give[runctl.Receipt](w, "Wait")(r.Wait(ctx)) })},
+	"Run.Upload": {do: onRuns(func(ctx context.Context, w *world, r *runctl.Run) {
+		w.h.failure("Upload", r.Upload(ctx, w.upload(), "up"))
+	}), bad: onRuns(func(ctx context.Context, w *world, r *runctl.Run) {
+		for _, from := range []string{"", filepath.Join(w.dir, "missing")} {
+			w.h.failure("Upload", r.Upload(ctx, from, "up"))
+		}
+		w.h.failure("Upload", r.Upload(ctx, w.upload(), "../up"))
+	})},
+	"Run.Wait": {do: onRuns(func(ctx context.Context, w *world, r *runctl.Run) { give[runctl.Receipt](w, "Wait")(r.Wait(ctx)) })},
+}
+
+// upload is a small file of ours.
+func (w *world) upload() string {
+	path := filepath.Join(w.dir, "small")
+	_ = os.WriteFile(path, []byte("nothing secret\n"), 0o600)
+	return path
 }
 
 // badJobs are refused, for each of the reasons that have to do with what a job is given.
