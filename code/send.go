@@ -86,6 +86,8 @@ func (t *Tree) put(ctx context.Context, m runctl.Machine, format string, b base)
 	wire.end(err)
 	if put := <-ended; !own {
 		err = put
+	} else {
+		err = &runctl.Error{Op: "sync", Kind: runctl.ErrInvalid, Err: err} // another try would fail the same way
 	}
 	if err == nil {
 		meter.tell(true)

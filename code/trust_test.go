@@ -149,6 +149,7 @@ func TestAFileThatChangedIsNotSent(t *testing.T) {
 		change(src)
 		err := tree.Send(t.Context(), m)
 		assert.ErrorIs(t, err, errChanged, name)
+		assert.ErrorIs(t, err, runctl.ErrInvalid, name+": another try fails the same way")
 		assert.ErrorContains(t, err, "b: ", name)
 		assert.NoDirExists(t, filepath.Join(m.root, "code", "d."+tree.Digest()))
 	}
