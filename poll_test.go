@@ -229,7 +229,7 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 				}
 				pass(25 * time.Second)
 				synctest.Wait()
-				require.Greater(t, runtime.NumGoroutine(), before+len(all))
+				require.GreaterOrEqual(t, runtime.NumGoroutine(), before+len(all)) // of other tests one may end meanwhile
 				leave(c, cancel)
 				for range all {
 					err := <-errs
