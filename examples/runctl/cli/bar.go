@@ -23,9 +23,9 @@ type bar struct {
 	last    runctl.TransferProgress
 }
 
-// A line comes at most every tenSeconds, and then after another tenth or a minute.
+// A line comes at most every pause, and then after another tenth or a minute.
 const (
-	tenSeconds = 10 * time.Second
+	pause = 10 * time.Second
 	tenth      = 10
 )
 
@@ -41,7 +41,7 @@ func (b *bar) progress(p runctl.TransferProgress) {
 		return
 	}
 	now, percent := b.a.now(), percentOf(p)
-	if passed := now.Sub(b.told); passed < tenSeconds || percent-b.percent < tenth && passed < time.Minute {
+	if passed := now.Sub(b.told); passed < pause || percent-b.percent < tenth && passed < time.Minute {
 		return
 	}
 	b.told, b.percent = now, percent
