@@ -26,7 +26,7 @@ type bar struct {
 // A line comes at most every pause, and then after another tenth or a minute.
 const (
 	pause = 10 * time.Second
-	tenth      = 10
+	tenth = 10
 )
 
 func (a *app) newBar(label string) *bar {
