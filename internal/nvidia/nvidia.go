@@ -26,7 +26,7 @@ func Parse(out string) runctl.GPU {
 		if err != nil || mib < 0 || mib > 16<<20 {
 			mib = 0 // such as [N/A], where memory is shared with the processor
 		}
-		g, ok := gpuOf(line[:i], mib)
+		g, ok := Named(line[:i], mib)
 		if !ok {
 			continue
 		}
@@ -46,11 +46,11 @@ func Parse(out string) runctl.GPU {
 	return best
 }
 
-// gpuOf maps one name of nvidia-smi to the canonical table: the row that fits the name, and among the
+// Named maps one name of nvidia-smi to the canonical table: the row that fits the name, and among the
 // forms of one name the one whose form is named or whose memory is nearest. A driver shows a little less
 // memory than the data sheet; then the data sheet's figure counts, as it does for every cloud. A name that
 // is not in the table stays as it is, without the maker, in upper case.
-func gpuOf(name string, mib int64) (runctl.GPU, bool) {
+func Named(name string, mib int64) (runctl.GPU, bool) {
 	words := strings.Fields(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
 			return r - 'a' + 'A'

@@ -61,7 +61,7 @@ func TestEqualGPUsAreCountedAndTheLargerGroupIsOffered(t *testing.T) {
 func TestEveryCanonicalNameMapsToItself(t *testing.T) {
 	for _, m := range runctl.GPUModels() {
 		if m.Maker == "NVIDIA" && !strings.HasPrefix(m.Name, "RTX") {
-			g, ok := gpuOf(m.Name, m.Memory)
+			g, ok := Named(m.Name, m.Memory)
 			require.True(t, ok)
 			assert.Equal(t, m.Name, g.Model)
 		}
