@@ -1,0 +1,335 @@
+package runpod
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxBody is what a request's body may have; more is 413, before the key is looked at.
+const maxBody = 102_400
+
+// Options are the physics of a Face. The zero value is a cloud that answers at once and never errs.
+type Options struct {
+	Key string // the account's API key; empty: "rpa_ACCOUNT"
+
+	Provisioning time.Duration // from the request to STARTING; negative: stuck there for ever
+	Starting     time.Duration // from STARTING to RUNNING
+	Stopping     time.Duration // what a stop of a scripted container takes
+	Deleting     time.Duration // how long a pod goes on, and bills, after its deletion was accepted
+	Tombstone    time.Duration // how long a GET says TERMINATED before it says 404
+	AddrLag      time.Duration // from RUNNING to the first public port
+	StalePort    bool          // the first port that is told is one of an earlier life, for AddrLag more
+
+	ListLag time.Duration // how long a new pod is missing from lists
+	GetLag  time.Duration // how long a new pod is 404 to everything that names it
+
+	NameMax   int                        // names are stored so long; 0: whole
+	Extra     bool                       // replies have fields that the document does not
+	Word      func(status string) string // other words for states; nil: the document's
+	PageSize  int                        // pods a page, as newer servers have it; 0: all at once, as in the document
+	PerMinute int                        // requests a minute, then 429; 0: no limit
+	PodKey    Rights                     // what the key in a pod may do
+	KeepLogs  time.Duration              // how long lines of a container outlive it; 0: as long as the pod
+
+	Script       func(p Pod, start int) Script // what containers do; start counts from 1. nil: run, and say nothing
+	Real         *Real                         // containers are processes; nil: scripts
+	RestartDelay time.Duration                 // between the return of a container's command and the next start
+	SSH          string                        // host:port of a server that 22/tcp leads to; empty: an address where nobody is
+}
+
+// Rights are what the key that a pod finds in its environment may do. What RunPod's may is not documented.
+type Rights int
+
+// The rights.
+const (
+	MayStop    Rights = iota // read and stop its own pod
+	MayRead                  // read its own pod
+	MayNothing               // 403 to everything
+)
+
+// Face is one account behind RunPod's API. Use [New].
+type Face struct {
+	opt    Options
+	checks checks
+
+	mu      sync.Mutex
+	pods    []*pod
+	volumes []Volume
+	broke   bool
+	dry     bool // nothing is left to rent
+	deaf    bool // actions answer and do nothing
+	faults  []*Fault
+	served  map[string]int // by operationId
+	window  time.Time
+	used    int
+	serial  int
+	changed chan struct{} // closed at the next change; nil: nobody waits
+	stop    chan struct{} // closed by Close
+	closed  bool
+	cut     chan struct{} // closed by CutStreams
+	sent    streamFaults
+}
+
+// New returns an empty account.
+func New(opt Options) *Face {
+	opt.Key = cmp.Or(opt.Key, "rpa_ACCOUNT")
+	return &Face{opt: opt, served: map[string]int{}, stop: make(chan struct{}), cut: make(chan struct{})}
+}
+
+// Served returns how often an operation was asked for; "" is all of them.
+func (f *Face) Served(op string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if op != "" {
+		return f.served[op]
+	}
+	for _, k := range f.served {
+		n += k
+	}
+	return n
+}
+
+// answer is a reply before it is sent. A nil body is none.
+type answer struct {
+	status int
+	head   http.Header
+	body   any
+}
+
+// problem is the API's form of an error.
+type problem struct {
+	Title  string   `json:"title"`
+	Status int      `json:"status"`
+	Detail string   `json:"detail"`
+	Errors []string `json:"errors,omitempty"`
+}
+
+func refuse(status int, detail string, errs ...string) answer {
+	return answer{status: status, body: problem{http.StatusText(status), status, detail, errs}}
+}
+
+// operations are what the face serves, by operationId. All of them run under the lock.
+var operations = map[string]func(*exchange) answer{
+	"createPod": (*exchange).create, "listPods": (*exchange).list, "getPod": (*exchange).get, "updatePod": (*exchange).update,
+	"deletePod": (*exchange).remove, "podAction": (*exchange).action,
+	"listGpuTypes": (*exchange).gpus, "getGpuType": (*exchange).gpu, "listCpuTypes": (*exchange).cpus,
+	"listDataCenters": (*exchange).dataCenters, "listNetworkVolumes": (*exchange).listVolumes, "getNetworkVolume": (*exchange).getVolume,
+	"listRegistries": (*exchange).registries,
+}
+
+// ServeHTTP implements http.Handler.
+func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	f.mu.Lock()
+	f.serial++
+	h.Set("X-Request-Id", fmt.Sprintf("req-%06d", f.serial))
+	f.mu.Unlock()
+	body, err := io.ReadAll(io.LimitReader(r.Body, 8<<20))
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client has gone in the middle of its request: nothing happened
+	}
+	x := &exchange{f: f, r: r, body: body}
+	if agent := r.UserAgent(); agent == "" || agent == "Go-http-client/1.1" || strings.HasPrefix(agent, "Python-urllib") {
+		f.violation("%s %s: the edge takes no User-Agent %q", r.Method, r.URL.Path, agent)
+		edge(w, http.StatusForbidden, "text/plain; charset=UTF-8", "error code: 1010")
+		return
+	}
+	if len(body) > maxBody {
+		f.violation("%s %s: a body of %d bytes", r.Method, r.URL.Path, len(body))
+		f.send(w, x, refuse(http.StatusRequestEntityTooLarge, "request body too large"))
+		return
+	}
+	router, err := official()
+	if err != nil {
+		panic(err)
+	}
+	ok, wrongMethod := x.find(router)
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/graphql"):
+		f.violation("%s %s: an API that is gone", r.Method, r.URL.Path)
+		f.send(w, x, refuse(http.StatusGone, "this API version has been retired"))
+	case wrongMethod:
+		f.violation("%s %s: no such method there", r.Method, r.URL.Path)
+		f.send(w, x, refuse(http.StatusMethodNotAllowed, "method not allowed"))
+	case !ok:
+		f.violation("%s %s: no such path", r.Method, r.URL.Path)
+		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
+	default:
+		f.serve(w, x)
+	}
+}
+
+// serve answers an operation of the document.
+func (f *Face) serve(w http.ResponseWriter, x *exchange) {
+	invalid, undeclared := x.wrongs()
+	for _, key := range undeclared { // the API ignores them, which hides mistakes
+		f.violation("%s: undeclared query key %q", x.op, key)
+	}
+	f.mu.Lock()
+	f.served[x.op]++
+	refusal, refused := x.admit(w.Header())
+	f.mu.Unlock()
+	if refused {
+		f.send(w, x, refusal)
+		return
+	}
+	if len(invalid) > 0 {
+		f.violation("%s: %s", x.op, strings.Join(invalid, "; "))
+		f.send(w, x, refuse(http.StatusUnprocessableEntity, "Request validation failed.", invalid...))
+		return
+	}
+	fault := f.take(x.op)
+	if !fault.wait(x.r.Context()) {
+		panic(http.ErrAbortHandler)
+	}
+	if fault != nil && fault.only() {
+		fault = nil
+	}
+	if fault != nil && !fault.Acts {
+		fault.reply(w, answer{})
+		return
+	}
+	if x.op == "getPodLogs" {
+		f.stream(w, x)
+		return
+	}
+	do := operations[x.op]
+	if do == nil {
+		f.violation("%s: not served by this face", x.op)
+		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
+		return
+	}
+	f.mu.Lock()
+	f.advance(time.Now())
+	a := do(x)
+	f.mu.Unlock()
+	if fault != nil {
+		fault.reply(w, a)
+		return
+	}
+	f.send(w, x, a)
+}
+
+// admit checks the key and the pace, and tells the quota that is left.
+func (x *exchange) admit(h http.Header) (answer, bool) {
+	token, ok := strings.CutPrefix(x.r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case !ok || token == "":
+		return refuse(http.StatusUnauthorized, "missing bearer token"), true
+	case token != x.f.opt.Key:
+		if x.pod = x.f.byKey(token); x.pod == nil {
+			return refuse(http.StatusUnauthorized, "invalid bearer token"), true
+		}
+	}
+	quota := cmp.Or(x.f.opt.PerMinute, 600)
+	if now := time.Now(); now.Sub(x.f.window) >= time.Minute {
+		x.f.window, x.f.used = now, 0
+	}
+	x.f.used++
+	left, reset := max(quota-x.f.used, 0), int((time.Minute-time.Since(x.f.window)+time.Second-1)/time.Second)
+	h.Set("RateLimit", fmt.Sprintf(`"minute";r=%d;t=%d`, left, reset))
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"minute";q=%d;w=60`, quota))
+	if x.f.opt.PerMinute > 0 && x.f.used > quota {
+		h.Set("Retry-After", strconv.Itoa(reset))
+		return refuse(http.StatusTooManyRequests, "rate limit exceeded"), true
+	}
+	if x.pod != nil && !x.own() {
+		return refuse(http.StatusForbidden, "access denied"), true
+	}
+	return answer{}, false
+}
+
+// own reports whether a pod's key may do this: read its own pod, and stop it.
+func (x *exchange) own() bool {
+	if x.path["id"] != x.pod.ID || x.f.opt.PodKey == MayNothing {
+		return false
+	}
+	var a struct{ Action string }
+	_ = json.Unmarshal(x.body, &a)
+	return x.op == "getPod" || x.op == "podAction" && a.Action == "stop" && x.f.opt.PodKey == MayStop
+}
+
+// send writes a reply, held against the document where the operation is in it.
+func (f *Face) send(w http.ResponseWriter, x *exchange, a answer) {
+	body := a.encode(w.Header())
+	if x.op != "" && f.opt.Word == nil {
+		x.checkReply(a.status, w.Header(), body)
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body)
+}
+
+// encode makes the body, and its headers.
+func (a answer) encode(h http.Header) []byte {
+	for k, v := range a.head {
+		h[k] = v
+	}
+	if a.body == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(a.body); err != nil {
+		panic(err)
+	}
+	kind := "application/json"
+	if _, ok := a.body.(problem); ok {
+		kind = "application/problem+json"
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	return b.Bytes()
+}
+
+// edge answers as what stands before the API does: no problem document.
+func edge(w http.ResponseWriter, status int, kind, text string) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+// notify wakes whoever waits for a change. The lock is held.
+func (f *Face) notify() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// waiting returns a channel that is closed at the next change. The lock is held.
+func (f *Face) waiting() <-chan struct{} {
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.changed
+}
+
+// Close ends streams and containers, and waits for the latter. The face answers on.
+func (f *Face) Close() {
+	f.mu.Lock()
+	if !f.closed {
+		f.closed = true
+		close(f.stop)
+	}
+	var boxes []*box
+	for _, p := range f.pods {
+		if p.box != nil {
+			boxes = append(boxes, p.box)
+			p.stopping = true
+		}
+	}
+	f.mu.Unlock()
+	for _, b := range boxes {
+		b.kill()
+		<-b.done
+	}
+}
