@@ -122,11 +122,11 @@ func (p *pending) add(line string, whole bool) {
 	switch name {
 	case "data":
 		if p.has {
-			p.data.WriteByte('\n')
+			value = "\n" + value
 		}
 		p.has = true
 		if room := maxEvent - p.data.Len(); len(value) > room {
-			value, whole = value[:max(room, 0)], false
+			value, whole = value[:room], false
 		}
 		p.data.WriteString(value)
 		p.next.Cut = p.next.Cut || !whole
@@ -157,6 +157,7 @@ func (p *pending) event() (Event, bool) {
 // lineReader reads lines of any length, of which it keeps a megabyte.
 type lineReader struct {
 	r       *bufio.Reader
+	buf     []byte
 	started bool
 	skipLF  bool // the line before ended with CR, and an LF now would belong to that
 }
@@ -164,7 +165,8 @@ type lineReader struct {
 // next returns a line without its end. It is not whole when it was too long, or when the stream ended within it.
 // Of an error, io.EOF comes with what there was of a last line.
 func (l *lineReader) next() (line string, whole bool, err error) {
-	var kept []byte
+	kept := l.buf[:0]
+	defer func() { l.buf = kept }()
 	whole = true
 	for {
 		b, err := l.r.ReadByte()

@@ -24,12 +24,15 @@ var plainHeaders = []string{"Accept", "Accept-Encoding", "Cache-Control", "Conte
 func newMask(h http.Header, more []string) mask {
 	var m mask
 	add := func(s string) {
-		if len(s) < 6 {
-			return
+		_, token, _ := strings.Cut(s, " ") // of "Bearer TOKEN"
+		for _, s := range []string{s, token} {
+			if len(s) < 6 {
+				continue
+			}
+			quoted, _ := json.Marshal(s)
+			m = append(m, s, string(quoted[1:len(quoted)-1]), url.QueryEscape(s), url.PathEscape(s),
+				strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="))
 		}
-		quoted, _ := json.Marshal(s)
-		m = append(m, s, string(quoted[1:len(quoted)-1]), url.QueryEscape(s), url.PathEscape(s),
-			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="))
 	}
 	for name, values := range h {
 		if slices.Contains(plainHeaders, http.CanonicalHeaderKey(name)) {
@@ -37,9 +40,6 @@ func newMask(h http.Header, more []string) mask {
 		}
 		for _, v := range values {
 			add(v)
-			if _, token, ok := strings.Cut(v, " "); ok { // of "Bearer TOKEN"
-				add(token)
-			}
 		}
 	}
 	for _, s := range more {
