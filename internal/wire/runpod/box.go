@@ -181,8 +181,8 @@ func (b *box) processes() (pids []int) {
 	return pids
 }
 
-// Kill sends SIGKILL to the pod's processes whose command line has text in it, as the kernel does when memory is out, and returns
-// how many there were.
+// Kill sends SIGKILL to the pod's processes whose command line begins with text, as the kernel does when memory is out, and
+// returns how many there were.
 func (f *Face) Kill(id, text string) (n int) {
 	var b *box
 	f.with(id, func(p *pod, _ time.Time) { b = p.box })
@@ -191,7 +191,7 @@ func (f *Face) Kill(id, text string) (n int) {
 	}
 	for _, pid := range b.processes() {
 		line, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-		if err == nil && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), text) && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		if err == nil && strings.HasPrefix(strings.ReplaceAll(string(line), "\x00", " "), text) && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			n++
 		}
 	}
