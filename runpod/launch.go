@@ -155,20 +155,16 @@ func (p *Provider) command(body *createPod, req runctl.LaunchRequest, o LaunchOp
 			return unsupported("RunPod shows a pod's environment to everybody in the account, so a secret's value is not put there: " +
 				"store it as a secret in RunPod's console, and name it in LaunchOptions.Secrets; or use the shell road")
 		}
-		maps.Copy(body.Env, j.Env)
+		for name, value := range j.Env { // they travel with the command, and reach the job alone
+			if strings.Contains(value, p.cfg.APIKey) {
+				return invalid("Job.Env: %s has the account's API key in it, and everybody in the account could read it there", clip(name))
+			}
+		}
 		for env, secret := range o.Secrets {
 			body.Env[env] = secretPrefix + secret + " }}"
 		}
 	} else if !slices.Contains(body.Ports, publicSSH) {
 		body.Ports = append(slices.Clone(body.Ports), publicSSH)
-	}
-	for name, value := range body.Env {
-		switch {
-		case strings.HasPrefix(name, "RUNPOD_"):
-			return invalid("Job.Env: %s: names with RUNPOD_ are set by RunPod", clip(name))
-		case strings.Contains(value, p.cfg.APIKey):
-			return invalid("Job.Env: %s has the account's API key in it, and everybody in the account could read it there", clip(name))
-		}
 	}
 	args, env, err := arguments(req, nonce)
 	if err != nil {

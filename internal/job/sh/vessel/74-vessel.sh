@@ -62,4 +62,3 @@ vessel() { # [STATE...]
     if [ $role = run ] && [ $naps -lt 60 ]; then nap; else sleep 1; fi
   done
 }
-case $1 in vessel | berth) verb=$1; shift; "$verb" "$@" ;; esac
