@@ -93,14 +93,18 @@ var crookedMachines = map[string]func(c *crooked, m runctl.Machine, i runctl.Ins
 			return append([]string{"sh", "-c", `trap '' TERM; exec "$@"`, "sh"}, argv...)
 		}}
 	},
-	// output cut at 1 MiB
+	// a byte in the middle of much output is another
 	"Shell/Download": func(_ *crooked, m runctl.Machine, _ runctl.Instance) runctl.Machine {
 		return crookedMachine{Machine: m, out: func(w io.Writer) (io.Writer, func()) {
-			left := 1 << 20
+			const at = 1 << 20
+			past := 0
 			return writer(func(b []byte) {
-				n := min(left, len(b))
-				left -= n
-				_, _ = w.Write(b[:n])
+				if past <= at && at < past+len(b) {
+					b = bytes.Clone(b)
+					b[at-past] ^= 1
+				}
+				past += len(b)
+				_, _ = w.Write(b)
 			}), func() {}
 		}}
 	},

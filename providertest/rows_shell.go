@@ -90,7 +90,7 @@ var shellRows = []Row{
 	{
 		Name: "Shell/Download", Needs: needs(needShell, needPOSIX),
 		Rule: "what a job has put out can be fetched, whole",
-		Do:   "pass all of a command's output on; a limit must be an error",
+		Do:   "pass a command's output on byte for byte; a limit must be an error",
 		check: func(c *check) {
 			client, i := c.shell()
 			const kib = 2048

@@ -172,7 +172,16 @@ func TestAStreamThatLiesWritesNothingWhereItShouldNot(t *testing.T) {
 		"a device":     tarOf(tar.Header{Name: "./good", Typeflag: tar.TypeBlock, Devmajor: 8}, ""),
 		"more bytes":   tarOf(tar.Header{Name: "./good", Mode: 0o644}, strings.Repeat("x", 100_000)),
 		"other bytes":  tarOf(tar.Header{Name: "./good", Mode: 0o644}, "evil"),
+		"cut":          tarOf(tar.Header{Name: "./good", Mode: 0o644, Size: 4}, "f"),
+		"sparse bomb":  func(w io.Writer) error { _, err := w.Write(sparseBomb()); return err },
 		"no archive":   func(w io.Writer) error { _, err := io.WriteString(w, strings.Repeat("nonsense", 1000)); return err },
+		"zeros for ever": func(w io.Writer) error {
+			for zero := make([]byte, 1<<20); ; {
+				if _, err := w.Write(zero); err != nil {
+					return err
+				}
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			above := t.TempDir()
@@ -185,6 +194,75 @@ func TestAStreamThatLiesWritesNothingWhereItShouldNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sparseBomb is a stream of a few blocks whose one file is 64 MiB of holes.
+func sparseBomb() []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "./good", Size: 512, Mode: 0o644, Format: tar.FormatPAX, PAXRecords: map[string]string{
+		"XNU.sparse.major": "1", "XNU.sparse.minor": "0", "XNU.sparse.name": "./good", "XNU.sparse.realsize": "67108864"}})
+	block := make([]byte, 512)
+	copy(block, "1\n67108864\n0\n") // one empty piece at the end
+	_, _ = w.Write(block)
+	_ = w.Close()
+	return bytes.ReplaceAll(b.Bytes(), []byte("XNU.sparse"), []byte("GNU.sparse"))
+}
+
+// FuzzDownload has a machine send any bytes for the one file it has, to a directory with links that lead out of it.
+func FuzzDownload(f *testing.F) {
+	for _, entries := range [][]tar.Header{
+		{{Name: "./good", Mode: 0o6777}},
+		{{Name: "../escape"}},
+		{{Name: "/escape"}},
+		{{Name: "a/../../escape"}},
+		{{Typeflag: tar.TypeSymlink, Name: "./good", Linkname: ".."}, {Name: "./good/escape"}},
+		{{Typeflag: tar.TypeLink, Name: "./good", Linkname: "../outside"}, {Name: "./good"}},
+		{{Typeflag: tar.TypeChar, Name: "./good", Devmajor: 1, Devminor: 3}},
+		{{Typeflag: tar.TypeDir, Name: ".."}},
+		{{Name: "inner"}},
+		{{Name: "outer/escape"}},
+	} {
+		var b bytes.Buffer
+		for _, h := range entries {
+			_ = tarOf(h, "fine")(&b)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Add(sparseBomb())
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		outside := t.TempDir()
+		inside := filepath.Join(outside, "in")
+		require.NoError(t, os.Mkdir(inside, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(outside, "outside"), []byte("untouched"), 0o644))
+		require.NoError(t, os.Symlink("..", filepath.Join(inside, "outer")))
+		require.NoError(t, os.Symlink("../outside", filepath.Join(inside, "inner")))
+		root, err := os.OpenRoot(inside)
+		require.NoError(t, err)
+		defer root.Close()
+		link := linkTo(liar{Machine: emulated(t, map[string]string{"good": "fine"}), verb: "get",
+			raw: func(w io.Writer) error { _, err := w.Write(stream); return err }})
+		link.Again = func(_ context.Context, err error, _ int) error { return err }
+		_, _ = Download(t.Context(), link, ".", root, Options{})
+		require.NoError(t, os.Remove(filepath.Join(inside, "outer")))
+		require.NoError(t, os.Remove(filepath.Join(inside, "inner")))
+		begun, err := filepath.Glob(filepath.Join(inside, partPrefix+"*"))
+		require.NoError(t, err)
+		for _, dir := range begun {
+			require.NoError(t, os.RemoveAll(dir))
+		}
+		for name, text := range contents(t, outside) { // which wants plain files of plain modes
+			switch name {
+			case "in/":
+			case "outside":
+				require.Equal(t, "untouched", text)
+			case "in/good":
+				require.Equal(t, "fine", strings.TrimPrefix(text, "*"))
+			default:
+				t.Fatalf("%q was written", name)
+			}
+		}
+	})
 }
 
 // FuzzUnpack reads any bytes as archives: no panic, and never more content than there are bytes.

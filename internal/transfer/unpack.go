@@ -160,7 +160,7 @@ func (d *download) take(i int, h *tar.Header, content io.Reader) error {
 // receive reads a file from offset on.
 func (d *download) receive(i int, offset int64, r io.Reader) error {
 	e := &d.t.all[i]
-	n, err := d.parts.write(e.name, e.exec, offset, e.size, r, d.moved)
+	n, err := d.parts.write(e.name, e.exec, offset, e.size, r, d.gains(offset))
 	if err != nil {
 		return err
 	}

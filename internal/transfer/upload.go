@@ -159,7 +159,7 @@ func (u *upload) look(ctx context.Context, m job.Machine) error {
 			bytes += u.t.all[i].size
 		}
 	}
-	u.done.Store(max(u.done.Load(), bytes+int64(files)))
+	u.done.Store(max(u.done.Load(), bytes/worthwhile+int64(files)))
 	u.meter.set(files, bytes)
 	return err
 }
