@@ -87,6 +87,33 @@ func TestAJobOfAnotherUserHasItsDirectoriesAndNothingOfOurs(t *testing.T) {
 	})
 }
 
+func TestWhatAUsersJobNamesIsReadAsThatUser(t *testing.T) {
+	onEveryRoot(t, func(t *testing.T, m *shellMachine) {
+		m.runsAs(t, "nobody")
+		require.NoError(t, os.Chmod(filepath.Dir(m.root), 0o755))
+		hidden := filepath.Join(t.TempDir(), "hidden")
+		require.NoError(t, os.WriteFile(hidden, []byte(canary), 0o600))
+		start(t, m, sh("r", `echo mine >mine; ln -s `+hidden+` link; ln -s `+filepath.Dir(hidden)+` dir; ln -s mine alias`))
+		done(t, m, "r")
+		read := func(name string) string {
+			var b strings.Builder
+			_ = Tail(t.Context(), m, "r", PlaceWork, name, false, 0, &b)
+			_ = Get(t.Context(), m, "r", PlaceWork, false, []string{name}, &b)
+			return b.String()
+		}
+		for _, name := range []string{"mine", "alias"} {
+			assert.Contains(t, read(name), "mine\n")
+		}
+		for _, name := range []string{"link", "dir/hidden"} { // which a tree never names, but the job may have put there since
+			assert.NotContains(t, read(name), canary)
+			assert.NoError(t, Sums(t.Context(), m, "r", PlaceWork, []string{name}, func(name string, _ [32]byte) error {
+				t.Errorf("the checksum of %s was told", name)
+				return nil
+			}))
+		}
+	})
+}
+
 // private demands that nothing below the root can be read by others, but for what is the job's.
 func (m *shellMachine) private(t *testing.T) {
 	t.Helper()
@@ -163,6 +190,15 @@ func TestNothingThatAJobStartedGetsOutOfItsCgroup(t *testing.T) {
 		link, err := os.Readlink(filepath.Join(m.root, "own", "r", "k"))
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { _, err := os.Stat(link); return err != nil }, patience, 20*time.Millisecond, "the cgroup goes too")
+
+		up, gate := fifo(t), fifo(t)
+		start(t, m, sh("gone", "echo up >"+up+"; read x <"+gate))
+		hear(t, up)
+		link, err = os.Readlink(filepath.Join(m.root, "own", "gone", "k"))
+		require.NoError(t, err)
+		require.NoError(t, os.RemoveAll(m.root))
+		tell(t, gate, "go")
+		require.Eventually(t, func() bool { _, err := os.Stat(link); return err != nil }, patience, 20*time.Millisecond, "also of a run that was removed")
 	})
 }
 

@@ -18,6 +18,7 @@ asked() { # the shortest grace of all cancels into g, and why
   [ -n "$g" ]
 }
 watch() { # until the job's process group is empty
+  cell=$(readlink "$o/k") # now: a job may remove what says so
   cause= kill_at= end=self grace=$((sp_grace / 10)) limit=$(((sp_limit + 9) / 10))
   pid=${job#*:}; pid=${pid%%:*}
   if [ -p "$ctl/go" ] && command exec 4<>"$ctl/go"; then gate=1; echo go >&4; fi
@@ -55,7 +56,7 @@ strays() { # who left the group is in its cgroup, or carries the secret mark in 
   } 2>/dev/null | sort -u
 }
 sweep() {
-  stragglers=0 termed= cell=$(readlink "$o/k")
+  stragglers=0 termed=
   [ -r "$proc/self/environ" ] || return 0
   now; last=$((now + 200)); [ -z "$cause" ] || last=$kill_at
   while p=$(strays); [ -n "$p" ]; do

@@ -15,7 +15,10 @@ place() { # WORD: its directory into at
     *) bye refused code=64 text='no such place' ;;
   esac
 }
-stand() { place "$1"; cd "$at" 2>/dev/null || bye refused code=76 text='no such directory'; }
+stand() { # PLACE: enters it; what is read there is read as the job's user, who put the names there
+  place "$1"; cd "$at" 2>/dev/null || bye refused code=76 text='no such directory'
+  case $1 in put.*) ;; *) settled ;; esac
+}
 v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or else in its outputs
   need find xargs stat tr
   path=$3 gz=0; command -v gzip >/dev/null 2>&1 && gz=1
@@ -32,9 +35,9 @@ v_tree() { # RUN PLACE|any PATH: what is there; any: in the job's directory, or 
     LC_ALL=C; export LC_ALL
     [ "$path" = . ] || path=./$path
     if stat -c %s . >/dev/null 2>&1; then set -- stat -c '%f %s %n'; else set -- stat -f '%Xp %z %N'; fi
-    find "$path" \( -name '*[[:cntrl:]]*' -o -name '*\\*' \) -prune -o -exec "$@" {} + </dev/null
+    (as find "$path" \( -name '*[[:cntrl:]]*' -o -name '*\\*' \) -prune -o -exec "$@" {} + </dev/null)
     say odd # names that no line can carry
-    find "$path" \( -name '*[[:cntrl:]]*' -o -name '*\\*' \) -prune -print0 </dev/null | tr '\n\000' '?\n'
+    (as find "$path" \( -name '*[[:cntrl:]]*' -o -name '*\\*' \) -prune -print0 </dev/null) | tr '\n\000' '?\n'
     say end; exit 0
   done
   bye refused code=76 text='no such file or directory'
@@ -45,19 +48,19 @@ v_sums() { # RUN PLACE
     2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881*) set -- openssl dgst -sha256 -r ;;
     *) if command -v sha256sum >/dev/null 2>&1; then set -- sha256sum; else need shasum; set -- shasum -a 256; fi ;;
   esac
-  say sums; xargs -0 "$@" 2>/dev/null; say end; exit 0
+  say sums; (as xargs -0 "$@" 2>/dev/null); say end; exit 0
 }
 v_get() { # RUN PLACE gzip|plain: tar archives, one after the other
   need xargs tar; stand "$2"; COPYFILE_DISABLE=1; export COPYFILE_DISABLE
   say raw
-  if [ "$3" = gzip ]; then xargs -0 tar -cf - | gzip -1; else xargs -0 tar -cf -; fi
+  if [ "$3" = gzip ]; then (as xargs -0 tar -cf -) | gzip -1; else (as xargs -0 tar -cf -); fi
   exit 0 # what did not come is seen and asked for again
 }
 v_tail() { # RUN PLACE gzip|plain OFFSET NAME
   number "$4"; stand "$2"
   [ -f "./$5" ] || bye refused code=76 text='no such file or directory'
   say raw
-  if [ "$3" = gzip ]; then tail -c "+$(($4 + 1))" "./$5" | gzip -1; else tail -c "+$(($4 + 1))" "./$5"; fi
+  if [ "$3" = gzip ]; then (as tail -c "+$(($4 + 1))" "./$5") | gzip -1; else (as tail -c "+$(($4 + 1))" "./$5"); fi
   exit 0
 }
 taking() { # TOKEN: enters where what arrives for a run that goes on has its place
