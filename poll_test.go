@@ -1,6 +1,7 @@
 package runctl
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -217,7 +218,7 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a bubble panics over goroutines that are left
 				c, _, all := newCrowd(t, 50)
-				before := runtime.NumGoroutine()
+				before := bubbled()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				errs := make(chan error, len(all))
@@ -229,7 +230,7 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 				}
 				pass(25 * time.Second)
 				synctest.Wait()
-				require.GreaterOrEqual(t, runtime.NumGoroutine(), before+len(all)) // of other tests one may end meanwhile
+				require.Greater(t, bubbled(), before+len(all), "waiters, and one who looks")
 				leave(c, cancel)
 				for range all {
 					err := <-errs
@@ -242,10 +243,23 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				require.LessOrEqual(t, runtime.NumGoroutine(), before)
+				require.Equal(t, before, bubbled())
 			})
 		})
 	}
+}
+
+// bubbled counts the goroutines of the caller's bubble: other tests have theirs.
+func bubbled() int {
+	all := make([]byte, 1<<20)
+	all = all[:runtime.Stack(all, true)]
+	own, _, _ := bytes.Cut(all, []byte("\n")) // the caller comes first
+	_, own, found := bytes.Cut(own, []byte("synctest bubble"))
+	if !found {
+		return 0
+	}
+	own, _, _ = bytes.Cut(own, []byte("]"))
+	return bytes.Count(all, append([]byte("synctest bubble"), append(bytes.Clone(own), ']')...))
 }
 
 func TestACloudThatFailsEndsNoWait(t *testing.T) {

@@ -79,8 +79,8 @@ func TestARewrittenLogIsANamedGapAndAMissingOneNoRun(t *testing.T) {
 
 func TestADeletedRunTakesNothingOfItsNeighbour(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
-		gate, up := fifo(t), fifo(t)
-		neighbour := sh("neighbour", `(setsid sh -c 'echo up >`+up+`; read x <`+gate+`; echo late' &); read x <`+gate+`; exit 2`)
+		gate, late, up := fifo(t), fifo(t), fifo(t) // one fifo for each: its end wakes all who read it
+		neighbour := sh("neighbour", `(setsid sh -c 'echo up >`+up+`; read x <`+late+`; echo late' &); read x <`+gate+`; exit 2`)
 		neighbour.Shared, neighbour.Grace = true, patience
 		start(t, m, neighbour)
 		hear(t, up)
@@ -92,7 +92,7 @@ func TestADeletedRunTakesNothingOfItsNeighbour(t *testing.T) {
 		assert.NotZero(t, r.Stragglers, "its mark was not in what it deleted")
 		assert.EqualValues(t, -1, r.LogBytes)
 		assert.Equal(t, PhaseRunning, phase(t, m, "neighbour"))
-		tell(t, gate, "x")
+		tell(t, late, "x")
 		tell(t, gate, "x")
 		assert.Equal(t, 2, done(t, m, "neighbour").Code)
 		assert.Equal(t, "late\n", text(t, m, "neighbour"))
