@@ -42,6 +42,7 @@ type wire struct {
 	net.Conn
 	heard  atomic.Int64 // nanoseconds after born
 	broken atomic.Bool  // set before anyone can see the end
+	ack    func()       // has what was received acknowledged; nil where it cannot be
 	born   time.Time
 	once   sync.Once
 	mu     sync.Mutex
@@ -49,12 +50,18 @@ type wire struct {
 	theirs error // how reading from it failed
 }
 
-func newWire(c net.Conn) *wire { return &wire{Conn: c, born: time.Now()} }
+func newWire(c net.Conn) *wire { return &wire{Conn: c, born: time.Now(), ack: acker(c)} }
+
+// short is a read that may be all that the other side has to say.
+const short = 2 << 10
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.heard.Store(int64(time.Since(w.born)))
+		if n < short && w.ack != nil {
+			w.ack()
+		}
 	}
 	if err != nil {
 		w.broken.Store(true)
