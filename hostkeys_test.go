@@ -40,7 +40,8 @@ func TestAnImpostorIsSentNothing(t *testing.T) {
 		"refused by the provider": func(c *fake.Cloud) runctl.Provider { return c },
 		"refused by the client":   func(c *fake.Cloud) runctl.Provider { return lenient{c} },
 	} {
-		t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			t.Log(name)
 			cloud := fake.New(fake.ShellOnly(), fake.HostKeys(runctl.TrustChallenged))
 			cloud.Script("", fake.Script{Hold: true})
 			p := wrap(cloud)
