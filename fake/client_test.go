@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,7 +141,7 @@ func TestAMonthOfAThousandJobs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	began := time.Now()
+	began := processorTime(t)
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		physics := fake.EC2(11)
@@ -177,8 +178,16 @@ func TestAMonthOfAThousandJobs(t *testing.T) {
 		assert.Greater(t, time.Since(start), 28*24*time.Hour)
 		assert.Empty(t, cloud.Billing(), "nothing is left billing")
 	})
-	t.Logf("in %v of real time", time.Since(began))
-	assert.Less(t, time.Since(began), 120*time.Second, "the race detector included")
+	took := processorTime(t) - began
+	t.Logf("in %v of a processor's time", took)
+	assert.Less(t, took, 120*time.Second, "the race detector included")
+}
+
+// processorTime is what this process has used of the processors: a busy computer does not change it.
+func processorTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkListOfAThousand(b *testing.B) {

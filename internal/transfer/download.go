@@ -67,7 +67,7 @@ func (d *download) run(ctx context.Context) error {
 			break
 		}
 		if len(d.t.each(func(e *entry) bool { return e.stale })) > 0 {
-			if err := pause(ctx, 300*time.Millisecond<<min(round, 3)); err != nil {
+			if err := d.t.o.pause(ctx, 300*time.Millisecond<<min(round, 3)); err != nil {
 				return err
 			}
 			if err := d.again(ctx); err != nil {
@@ -227,16 +227,4 @@ func (d *download) again(ctx context.Context) error {
 	}
 	d.meter.total(old.files, old.bytes)
 	return nil
-}
-
-// pause waits for d or the context.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

@@ -186,7 +186,7 @@ func TestAStreamThatLiesWritesNothingWhereItShouldNot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			above := t.TempDir()
 			to := filepath.Join(above, "to")
-			out, err := pull(t, liar{Machine: emulated(t, map[string]string{"good": "fine"}), verb: "get", raw: raw}, ".", to, Options{})
+			out, err := pull(t, liar{Machine: emulated(t, map[string]string{"good": "fine"}), verb: "get", raw: raw}, ".", to, Options{hurry: true})
 			assert.True(t, err != nil || out.Changed.Count > 0, "it is not passed for a whole download")
 			for _, evil := range []string{filepath.Join(above, "evil"), filepath.Join(to, "evil"), filepath.Join(to, "good"), "/evil"} {
 				_, err := os.Lstat(evil)
@@ -243,7 +243,7 @@ func FuzzDownload(f *testing.F) {
 		link := linkTo(liar{Machine: emulated(t, map[string]string{"good": "fine"}), verb: "get",
 			raw: func(w io.Writer) error { _, err := w.Write(stream); return err }})
 		link.Again = func(_ context.Context, err error, _ int) error { return err }
-		_, _ = Download(t.Context(), link, ".", root, Options{})
+		_, _ = Download(t.Context(), link, ".", root, Options{hurry: true})
 		require.NoError(t, os.Remove(filepath.Join(inside, "outer")))
 		require.NoError(t, os.Remove(filepath.Join(inside, "inner")))
 		begun, err := filepath.Glob(filepath.Join(inside, partPrefix+"*"))

@@ -57,6 +57,23 @@ type Options struct {
 	// As is the name that the file or tree gets at its destination; empty: its own path, "." for a tree: its content
 	// without a directory of its own.
 	As string
+
+	hurry bool // do not wait before a file that changed is asked for again
+}
+
+// pause waits for d or the context.
+func (o Options) pause(ctx context.Context, d time.Duration) error {
+	if o.hurry {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
 }
 
 // Progress is how far a transfer is. It never goes back, and counts what was there already.

@@ -103,7 +103,7 @@ func (u *upload) step(ctx context.Context, m job.Machine) error {
 			return err
 		}
 		if u.unsteady > 0 {
-			if err := pause(ctx, 150*time.Millisecond<<u.unsteady); err != nil {
+			if err := u.t.o.pause(ctx, 150*time.Millisecond<<u.unsteady); err != nil {
 				return err
 			}
 		}
