@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -167,7 +168,11 @@ func TestTheLifetimeIsTheSumOfAllUptimes(t *testing.T) {
 		spent := filepath.Join(m.root, "guard", "s.*")
 		require.Eventually(t, func() bool {
 			names, _ := filepath.Glob(spent)
-			return len(names) == 1 && strings.Compare(filepath.Base(names[0]), "s.120000") >= 0
+			if len(names) != 1 {
+				return false
+			}
+			n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(names[0]), "s."))
+			return err == nil && n >= 120000
 		}, patience, 20*time.Millisecond, "written down at least each minute")
 		assert.InDelta(t, (g.Lifetime - (clock.up() - armed)).Seconds(), left().Seconds(), 2)
 		clock.powerCut(m, 2)

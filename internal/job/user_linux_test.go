@@ -233,7 +233,7 @@ func TestWhereNoProcessCanBeMadeTheEndComesAllTheSame(t *testing.T) {
 		require.NoError(t, os.WriteFile(calls, nil, 0o666))
 		require.NoError(t, os.Chmod(calls, 0o666))
 		begun := up(t, mine)
-		g := Guard{Lifetime: 10 * time.Second, Grace: time.Second}
+		g := Guard{Lifetime: 15 * time.Second, Grace: time.Second}
 		require.NoError(t, Arm(t.Context(), mine, g))
 		start(t, mine, sh("r", `trap '' TERM; while :; do sleep 1000 & done`))
 		all := off(t, calls, "20-builtin", 2*patience)
