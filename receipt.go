@@ -29,6 +29,7 @@ const (
 	CauseLease     = Cause("lease")     // it asked for a lease and nobody renewed
 	CauseBudget    = Cause("budget")    // its cost ceiling was reached
 	CausePreempted = Cause("preempted") // the cloud took the spot machine back
+	CauseAgain     = Cause("again")     // the program was started more than once, or may have been; it may go on
 )
 
 // Receipt is the proof that a run has ended: written atomically by the supervisor on the machine when

@@ -18,7 +18,7 @@ type Script struct {
 
 	ExitCode int    // of a job that ends by itself
 	Signal   string // without SIG: the job dies of it; ExitCode is then 128 and its number
-	Cause    string // of a job that ends by itself, such as notfound; empty: exit, or signal with Signal
+	Cause    string // of a job that ends by itself, such as notfound or again; empty: exit, or signal with Signal
 
 	Checkpoints []Checkpoint      // committed on the way, in order of At
 	Outputs     map[string]string // relative path to content

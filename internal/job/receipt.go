@@ -13,7 +13,7 @@ import (
 var (
 	errReceipt = errors.New("job: not a valid receipt")
 	causes     = map[string]bool{"exit": true, "signal": true, "cancel": true, "lifetime": true, "lease": true, "preempted": true,
-		"notfound": true, "notexec": true}
+		"notfound": true, "notexec": true, "again": true}
 	endings    = map[string]bool{EndSelf: true, EndTerm: true, EndKill: true}
 	signalName = regexp.MustCompile(`^(\?|[A-Z][A-Z0-9+-]{0,15}|[0-9]{1,3})?$`)
 	checkpoint = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,256}$`)

@@ -67,7 +67,7 @@ type Status struct {
 type Receipt struct {
 	Run        string
 	Source     string // "supervisor"
-	Cause      string // exit, signal, cancel, lifetime, lease, preempted, notfound (code 127), notexec (code 126)
+	Cause      string // exit, signal, cancel, lifetime, lease, preempted, notfound (code 127), notexec (code 126), again
 	Signal     string // without SIG, such as KILL; "?": a code that a signal may have made, or that nobody could read (255)
 	Checkpoint string // what RUNCTL_CHECKPOINT_DIR/latest named; empty: nothing, or nothing valid
 	Code       int    // 0–255; 128+N when signal N ended the job

@@ -75,10 +75,12 @@ func (j *Journal) Line(line string) []Piece {
 			j.some, j.flood = nil, false // what stood before was nobody's
 		}
 	case "HEX":
+		b.Ran = true
 		j.add(n.Data)
 	case "HOST":
 		b.HostKey = n.HostKey
 	case "AT":
+		b.Ran = true
 		return append(gap, j.batch(n)...)
 	case "EXIT":
 		b.Receipt = n.Receipt

@@ -160,7 +160,7 @@ func exitDoc() string {
 		{"code", "meaning"},
 		{"the job's own", "its receipt says so; 128+N when signal N ended it"},
 		row(exitDoubt, "in doubt: something may still bill, or goes on; stderr has the key and the commands"),
-		row(exitLost, "pre-empted or lost: there is no receipt"),
+		row(exitLost, "pre-empted, lost without a receipt, or started more than once"),
 		row(exitLimit, "lifetime, lease or budget ended it"),
 		row(exitRunctl, "runctl failed, its usage is wrong, or not everything was collected; nothing bills"),
 		row(exitNotExec, "the command cannot be run"),

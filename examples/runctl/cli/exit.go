@@ -15,7 +15,7 @@ import (
 // Exit codes of run, attach and wait that are not the job's own.
 const (
 	exitDoubt    = 122 // something may still bill
-	exitLost     = 123 // pre-empted or lost: no receipt
+	exitLost     = 123 // pre-empted, lost or started more than once
 	exitLimit    = 124 // lifetime, lease or budget
 	exitRunctl   = 125 // runctl failed or its usage is wrong; nothing bills
 	exitNotExec  = 126
@@ -144,7 +144,7 @@ func jobExit(r runctl.Receipt) int {
 	switch r.Cause {
 	case runctl.CauseLifetime, runctl.CauseLease, runctl.CauseBudget:
 		return exitLimit
-	case runctl.CausePreempted:
+	case runctl.CausePreempted, runctl.CauseAgain:
 		return exitLost
 	case runctl.CauseNotFound:
 		return exitNotFound
@@ -177,6 +177,8 @@ func outcome(r runctl.Receipt) string {
 		return "ended by " + string(r.Cause)
 	case runctl.CausePreempted:
 		return "pre-empted"
+	case runctl.CauseAgain:
+		return "started more than once"
 	}
 	return "failed"
 }

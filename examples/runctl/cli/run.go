@@ -35,7 +35,7 @@ any other only when --workdir names it. On this computer the job works in the di
 
 Exit code: the job's own, 128+N when signal N ended it, 130 when Ctrl-C did;
   122  in doubt: something may still bill       125  runctl failed or its usage is wrong; nothing bills
-  123  pre-empted or lost, no receipt           126  the command cannot be run
+  123  pre-empted, lost, or started twice       126  the command cannot be run
   124  lifetime, lease or budget ended it       127  the command is not there`
 
 func (a *app) runCommand() *cobra.Command {

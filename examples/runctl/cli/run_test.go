@@ -59,6 +59,7 @@ func TestExitCodes(t *testing.T) {
 		"lifetime":       {fake.Script{ExitCode: 143, Cause: "lifetime"}, 124, "ended by lifetime"},
 		"budget":         {fake.Script{ExitCode: 143, Cause: "budget"}, 124, "ended by budget"},
 		"pre-empted":     {fake.Script{ExitCode: 143, Cause: "preempted"}, 123, "pre-empted"},
+		"ran again":      {fake.Script{ExitCode: 255, Cause: "again"}, 123, "started more than once"},
 		"not there":      {fake.Script{ExitCode: 127, Cause: "notfound"}, 127, "not found on the machine"},
 		"not executable": {fake.Script{ExitCode: 126, Cause: "notexec"}, 126, "cannot be run"},
 		"cancelled to 0": {fake.Script{Cause: "cancel"}, 130, "cancelled"},
