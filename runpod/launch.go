@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -66,7 +67,8 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 		return runctl.Instance{}, err
 	case v.ID == "":
 		return runctl.Instance{}, errors.New("RunPod accepted the launch, but its reply has no id")
-	case v.Name != req.Label:
+	}
+	if p.young.add(v.ID); v.Name != req.Label {
 		return runctl.Instance{}, p.endNameless(ctx, v)
 	}
 	return p.instance(v, reply.Date), nil
@@ -142,26 +144,17 @@ func (s shape) disk(mib int64) (int64, error) {
 	return defaultDisk, nil
 }
 
-// command fills in what the pod runs, and its environment.
+// command fills in what the pod runs, and its environment. A job's own variables travel in the command.
 func (p *Provider) command(body *createPod, req runctl.LaunchRequest, o LaunchOptions) error {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	nonce := hex.EncodeToString(random[:])
-	body.Env = map[string]string{}
 	arguments, road := p.shellArgs, runctl.RoadShell
 	if j := req.Job; j != nil {
 		arguments, road = p.vesselArgs, runctl.RoadJob
 		if len(j.Secrets) > 0 {
-			return unsupported("RunPod shows a pod's environment to everybody in the account, so a secret's value is not put there: " +
+			return unsupported("RunPod shows what a pod is launched with to everybody in the account, so a secret's value is not sent: " +
 				"store it as a secret in RunPod's console, and name it in LaunchOptions.Secrets; or use the shell road")
-		}
-		for name, value := range j.Env { // they travel with the command, and reach the job alone
-			if strings.Contains(value, p.cfg.APIKey) {
-				return invalid("Job.Env: %s has the account's API key in it, and everybody in the account could read it there", clip(name))
-			}
-		}
-		for env, secret := range o.Secrets {
-			body.Env[env] = secretPrefix + secret + " }}"
 		}
 	} else if !slices.Contains(body.Ports, publicSSH) {
 		body.Ports = append(slices.Clone(body.Ports), publicSSH)
@@ -171,10 +164,16 @@ func (p *Provider) command(body *createPod, req runctl.LaunchRequest, o LaunchOp
 		return err
 	}
 	body.Args = args
+	body.Env = map[string]string{markEnv: req.Label, nonceEnv: nonce, roadEnv: road.String()}
 	maps.Copy(body.Env, env)
-	maps.Copy(body.Env, map[string]string{markEnv: req.Label, nonceEnv: nonce, roadEnv: road.String()})
+	for name, secret := range o.Secrets {
+		body.Env[name] = secretPrefix + secret + " }}"
+	}
 	if len(body.Env) > maxEnv {
-		return invalid("Job.Env: RunPod gives a pod at most %d environment variables, and %d of them are runctl's", maxEnv, len(env)+3)
+		return invalid("LaunchOptions.Secrets: RunPod gives a pod at most %d environment variables, and runctl needs %d of them", maxEnv, len(body.Env)-len(o.Secrets))
+	}
+	if text, err := json.Marshal([]any{body, req.Job}); err != nil || strings.Contains(string(text), p.cfg.APIKey) {
+		return invalid("Job: the account's API key is in it, and everybody in the account could read it there")
 	}
 	return nil
 }

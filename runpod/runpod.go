@@ -10,10 +10,12 @@ import (
 	"runctl/rest"
 )
 
-// Provider is a RunPod account. Make it with [New]; it may be used concurrently, and keeps nothing of what it saw.
+// Provider is a RunPod account. Make it with [New]; it may be used concurrently. Of what it saw it keeps the ids of the
+// last minute's launches, and nothing else.
 type Provider struct {
-	cfg Config
-	api *rest.Client
+	cfg   Config
+	api   *rest.Client
+	young newborns
 }
 
 // Info implements [runctl.Provider].
@@ -28,8 +30,8 @@ func (p *Provider) REST() *rest.Client { return p.api }
 // Format prints whose provider it is, and not its key, whatever the verb.
 func (p *Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "runpod.Provider(%s)", p.api.Base()) }
 
-// Get implements [runctl.Provider]. RunPod forgets a pod when it is deleted: that is ErrNotFound. So may be a pod
-// that was created a moment ago.
+// Get implements [runctl.Provider]. RunPod forgets a pod when it is deleted: that is ErrNotFound. A pod that
+// this provider created less than a minute ago, and that RunPod does not know yet, is ErrUnavailable.
 func (p *Provider) Get(ctx context.Context, id string) (runctl.Instance, error) {
 	v, reply, err := p.pod(ctx, id)
 	if err != nil {
@@ -49,7 +51,7 @@ func (p *Provider) pod(ctx context.Context, id string) (*Pod, rest.Reply, error)
 	if err == nil && v.ID != id {
 		err = fmt.Errorf("asked for pod %s, the reply is about %q", id, clip(v.ID))
 	}
-	return v, reply, err
+	return v, reply, p.young.judge(id, err)
 }
 
 // maxPages bounds a listing. A page has a thousand pods.
@@ -99,7 +101,7 @@ func (p *Provider) Terminate(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = p.api.Do(ctx, rest.Request{Method: "DELETE", Path: path}, nil)
-	return err
+	return p.young.judge(id, err)
 }
 
 var podID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
