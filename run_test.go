@@ -349,3 +349,17 @@ func TestRunCollectsAndTerminates(t *testing.T) {
 		}
 	})
 }
+
+func TestAMachineByHandIsNotTakenFromAnOfferThatRunsOneJob(t *testing.T) {
+	cloud := fake.New(fake.Offers(
+		runctl.Offer{ID: "a-job", Roads: runctl.RoadJob, EndsItself: true, Price: runctl.Price{Hourly: runctl.USD(1)}},
+		runctl.Offer{ID: "b-shell", Roads: runctl.RoadShell, EndsItself: true, Price: runctl.Price{Hourly: runctl.USD(1)}}))
+	c := client(t, cloud, runctl.Config{})
+	i, err := c.Launch(t.Context(), runctl.LaunchSpec{Key: "k", Lifetime: time.Hour, MaxHourly: runctl.USD(1)})
+	require.NoError(t, err)
+	assert.Equal(t, "b-shell", i.Type, "though the other comes first")
+	only := client(t, fake.New(fake.JobOnly()), runctl.Config{})
+	_, err = only.Launch(t.Context(), runctl.LaunchSpec{Key: "k", Lifetime: time.Hour, MaxHourly: runctl.USD(9)})
+	require.ErrorIs(t, err, runctl.ErrInvalid)
+	require.ErrorContains(t, err, "runs the one job that it is launched with")
+}

@@ -272,6 +272,9 @@ func (c *Client) allowed(p *plan, o Offer) error {
 	if o.MaxLifetime > 0 && p.spec.Lifetime > o.MaxLifetime {
 		return invalid("Lifetime", "%s: %s allows at most %s", p.spec.Lifetime, o.Type, o.MaxLifetime)
 	}
+	if p.job == nil && o.Roads&RoadShell == 0 {
+		return invalid("Offer", "a machine of %s at %s runs the one job that it is launched with; Start a job, or take an offer with the shell road", o.Type, a.info.Name)
+	}
 	if p.job != nil && c.road(a, o, p) == 0 {
 		e := &Error{Provider: o.Provider, Kind: ErrInvalid, Scope: ScopeRequest, NotStarted: true, Err: errors.ErrUnsupported,
 			Msg: fmt.Sprintf("Needs.Road: offer %s has no road for this job (it has: %s)", o.Type, o.Roads)}

@@ -8,13 +8,14 @@ import (
 	"runctl"
 	"runctl/fake"
 	"runctl/local"
+	"runctl/runpod"
 	"runctl/ssh"
 )
 
 // Registry returns a new registry of all providers of this module, which the caller may add to.
 func Registry() *runctl.Registry {
 	r := &runctl.Registry{}
-	for _, f := range []runctl.Factory{inMemory, local.Factory, ssh.Factory} {
+	for _, f := range []runctl.Factory{inMemory, local.Factory, runpod.Factory, ssh.Factory} {
 		r.Register(f)
 	}
 	return r

@@ -15,12 +15,12 @@ func TestEveryProviderOpensUnderItsName(t *testing.T) {
 	r := clouds.Registry()
 	dir := t.TempDir()
 	for _, name := range r.Names() {
-		p, err := r.Open(t.Context(), name, func(k string) string { return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1"}[k] })
+		p, err := r.Open(t.Context(), name, func(k string) string { return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1", "RUNPOD_API_KEY": "rpa_test"}[k] })
 		require.NoError(t, err, name)
 		assert.Equal(t, name, p.Info().Name)
 		assert.Equal(t, name, p.Info().Kind)
 	}
-	assert.Subset(t, r.Names(), []string{"fake", "local", "ssh"})
+	assert.Subset(t, r.Names(), []string{"fake", "local", "runpod", "ssh"})
 }
 
 func TestARegistryMayBeAddedTo(t *testing.T) {
