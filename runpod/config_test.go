@@ -19,7 +19,7 @@ func TestSettingsComeFromTheFactory(t *testing.T) {
 	p, err := open(map[string]string{"RUNPOD_API_KEY": " " + accountKey + "\n"})
 	require.NoError(t, err, "a key from a file ends with a newline")
 	assert.Equal(t, "https://api.runpod.io", p.(*runpod.Provider).REST().Base())
-	assert.Equal(t, runctl.Info{Name: "runpod", Kind: "runpod", Rate: 1, Markets: runctl.OnDemand, EndsItself: true, Credentials: "RUNPOD_API_KEY"}, p.Info())
+	assert.Equal(t, runctl.Info{Name: "runpod", Kind: "runpod", Rate: 1, Markets: runctl.OnDemand, EndsItself: true, Region: "all data centers", Credentials: "RUNPOD_API_KEY"}, p.Info())
 	p, err = open(map[string]string{"RUNPOD_API_KEY": accountKey, "RUNPOD_BASE_URL": "http://127.0.0.1:8080/", "RUNPOD_COMMUNITY": "yes"})
 	require.NoError(t, err)
 	assert.Equal(t, "http://127.0.0.1:8080", p.(*runpod.Provider).REST().Base())

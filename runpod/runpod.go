@@ -21,7 +21,7 @@ type Provider struct {
 // Info implements [runctl.Provider].
 func (p *Provider) Info() runctl.Info {
 	return runctl.Info{Name: p.cfg.Name, Kind: DefaultName, Settle: p.cfg.Settle, Rate: p.cfg.Rate,
-		Markets: runctl.OnDemand, EndsItself: true, Credentials: keyEnv}
+		Markets: runctl.OnDemand, EndsItself: true, Region: "all data centers", Credentials: keyEnv}
 }
 
 // REST returns the client that the provider makes its requests with, for what else the API can do.
