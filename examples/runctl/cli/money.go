@@ -21,6 +21,9 @@ const nothing = "Nothing was launched"
 // accepted beside the price. It returns the estimate and spends nothing.
 func (x *session) prepareSpec(ctx context.Context, spec *runctl.RunSpec, n *needs, c *consent) (runctl.Estimate, error) {
 	var none runctl.Estimate
+	if spec.Job.Code != nil || spec.Job.Lease > 0 { // what only the shell road can do
+		spec.Needs.Road = runctl.RoadShell
+	}
 	o, err := x.firstOffer(ctx, spec.Needs, runctl.Money(n.maxPrice))
 	if err != nil {
 		return none, err

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"runctl"
 	"runctl/fake"
 )
 
@@ -173,4 +174,18 @@ func TestTheRootIsNoCode(t *testing.T) {
 	assert.Equal(t, "the root directory", w.app(nil, nil).tooWide("/"))
 	assert.Equal(t, "your home directory", w.app(nil, nil).tooWide(w.dir))
 	assert.Empty(t, w.app(nil, nil).tooWide(filepath.Join(w.dir, "work")))
+}
+
+func TestCodeGoesToAMachineWithAShellThoughAnotherOfferIsFirst(t *testing.T) {
+	vessel, machine := freeOffer, freeOffer
+	vessel.ID, vessel.Roads = "a-vessel", runctl.RoadJob
+	machine.ID, machine.Roads, machine.EndsItself = "b-machine", runctl.RoadShell, false
+	w := newWorld(t, fake.Offers(vessel, machine))
+	w.workTree()
+	r := w.run("run", "-p", "fake", "--name", "x", "-y", "prog")
+	require.Equal(t, 0, r.code, r.stderr)
+	assert.Contains(t, w.cloud.Log(), "b-machine")
+	r = w.run("run", "-p", "fake", "--name", "y", "--no-sync", "-y", "prog")
+	require.Equal(t, 0, r.code, r.stderr)
+	assert.Contains(t, w.cloud.Log(), "a-vessel")
 }
