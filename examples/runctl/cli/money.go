@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +22,13 @@ const nothing = "Nothing was launched"
 // accepted beside the price. It returns the estimate and spends nothing.
 func (x *session) prepareSpec(ctx context.Context, spec *runctl.RunSpec, n *needs, c *consent) (runctl.Estimate, error) {
 	var none runctl.Estimate
-	if spec.Job.Code != nil || spec.Job.Lease > 0 { // what only the shell road can do
-		spec.Needs.Road = runctl.RoadShell
-	}
-	o, err := x.firstOffer(ctx, spec.Needs, runctl.Money(n.maxPrice))
+	shell := spec.Job.Code != nil || spec.Job.Lease > 0
+	o, err := x.firstOffer(ctx, spec.Needs, runctl.Money(n.maxPrice), shell)
 	if err != nil {
 		return none, err
+	}
+	if shell && hasShell(o) {
+		spec.Needs.Road = runctl.RoadShell
 	}
 	spec.Lifetime, spec.Keep = time.Duration(c.lifetime), time.Duration(c.keep)
 	spec.MaxHourly, spec.MaxCost = runctl.Money(n.maxPrice), runctl.Money(c.maxCost)
@@ -54,9 +56,14 @@ func (x *session) prepareSpec(ctx context.Context, spec *runctl.RunSpec, n *need
 	return x.client.EstimateCost(ctx, *spec)
 }
 
-// firstOffer is the offer that a launch would try first.
-func (x *session) firstOffer(ctx context.Context, q runctl.OfferQuery, top runctl.Money) (runctl.Offer, error) {
+func hasShell(o runctl.Offer) bool { return o.Roads&runctl.RoadShell != 0 }
+
+// firstOffer is the offer that a launch would try first: one with a shell, where a job needs that and there is any.
+func (x *session) firstOffer(ctx context.Context, q runctl.OfferQuery, top runctl.Money, shell bool) (runctl.Offer, error) {
 	offers, err := x.client.Offers(ctx, q)
+	if shell && slices.ContainsFunc(offers, hasShell) {
+		offers = slices.DeleteFunc(offers, func(o runctl.Offer) bool { return !hasShell(o) })
+	}
 	if len(offers) == 0 && err != nil {
 		return runctl.Offer{}, err
 	}
