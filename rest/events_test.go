@@ -127,6 +127,7 @@ func TestAStreamIsHeldWithoutATimeOut(t *testing.T) {
 			}
 		}()
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		start, n := time.Now(), 0
 		for e, err := range c.Events(ctx, rest.Request{Method: "GET", Path: "/logs", Header: http.Header{"Last-Event-Id": {"9"}}}) {
 			if n++; n == 6 {
