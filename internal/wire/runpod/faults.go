@@ -22,6 +22,7 @@ type Fault struct {
 	On    string // operationId, such as "createPod"; empty: every operation
 	Skip  int    // requests that pass first
 	Times int    // how often; 0: once; negative: for ever
+	Every int    // only each so many-th request; 0: each
 
 	Acts   bool          // the cloud does what it was asked before anything goes wrong
 	Hold   time.Duration // the cloud thinks so long first
@@ -30,6 +31,8 @@ type Fault struct {
 	Kind   string
 	Head   map[string]string
 	Body   string
+
+	seen int // requests that it was looked at for
 }
 
 // The faults that RunPod's users have met, and those that every network has.
@@ -82,7 +85,10 @@ func (f *Face) take(op string) *Fault {
 		case x.On != "" && x.On != op || x.Times == 0:
 		case x.Skip > 0:
 			x.Skip--
+		case x.Every > 1 && x.seen%x.Every != x.Every-1:
+			x.seen++
 		default:
+			x.seen++
 			if x.Times > 0 {
 				x.Times--
 			}
