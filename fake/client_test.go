@@ -145,7 +145,7 @@ func TestAMonthOfAThousandJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		physics := fake.EC2(11)
-		physics.Poll = 10 * time.Second
+		physics.Poll = monthPoll
 		cloud := fake.New(fake.With(physics), fake.Settle(30*time.Second))
 		cloud.Script("", fake.Script{Log: "a\nb\nc\n", Duration: 20 * time.Hour})
 		runs := newClient(t, cloud)
@@ -180,7 +180,7 @@ func TestAMonthOfAThousandJobs(t *testing.T) {
 	})
 	took := processorTime(t) - began
 	t.Logf("in %v of a processor's time", took)
-	assert.Less(t, took, 120*time.Second, "the race detector included")
+	assert.Less(t, took, monthTime)
 }
 
 // processorTime is what this process has used of the processors: a busy computer does not change it.
