@@ -57,7 +57,7 @@ func TestALaunchNeverMakesTwoPods(t *testing.T) {
 }
 
 func checkLaunch(t *testing.T, o outcome, lag, settle time.Duration, leaves bool) {
-	w := newAccount(t, face.Options{ListLag: lag}, runpod.Config{Settle: settle})
+	w := newTenant(t, face.Options{ListLag: lag}, runpod.Config{Settle: settle})
 	w.face.Inject(*o.fault)
 	ctx := t.Context()
 	if leaves {
@@ -114,7 +114,7 @@ func checkLaunch(t *testing.T, o outcome, lag, settle time.Duration, leaves bool
 
 func TestAnUnresolvedDoubtIsUncertainAndNamesTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newAccount(t, face.Options{}, runpod.Config{})
+		w := newTenant(t, face.Options{}, runpod.Config{})
 		w.face.Inject(face.LostRequest)
 		began := time.Now()
 		_, err := w.c.Launch(t.Context(), machine("k1"))
@@ -132,7 +132,7 @@ func TestAnUnresolvedDoubtIsUncertainAndNamesTheKey(t *testing.T) {
 func TestASecondPOSTComesAtTheSettleEdgeAndNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const settle = 90 * time.Second
-		w := newAccount(t, face.Options{}, runpod.Config{Settle: settle})
+		w := newTenant(t, face.Options{}, runpod.Config{Settle: settle})
 		w.face.Inject(face.LostRequest)
 		began := time.Now()
 		i, err := w.c.Launch(t.Context(), machine("k1"))
@@ -152,7 +152,7 @@ func TestListsThatFailProveNothing(t *testing.T) {
 		{On: "listPods", Times: -1, Status: 502, Body: "<html>", Kind: "text/html"}, {On: "listPods", Times: -1, Status: 429, Body: `{"title":"x","status":429,"detail":"y"}`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newAccount(t, face.Options{}, runpod.Config{Settle: time.Second})
+			w := newTenant(t, face.Options{}, runpod.Config{Settle: time.Second})
 			w.face.Inject(face.LostRequest, face.Fault{On: "listPods", Skip: 0, Times: 0, Hold: 1})
 			w.face.Heal()
 			w.face.Inject(face.LostRequest)
@@ -167,7 +167,7 @@ func TestListsThatFailProveNothing(t *testing.T) {
 
 func TestACopyWithoutOurSealIsNeitherAdoptedNorEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newAccount(t, face.Options{}, runpod.Config{})
+		w := newTenant(t, face.Options{}, runpod.Config{})
 		spec := machine("k1")
 		ours := w.launch("k1").Label
 		require.NoError(t, w.c.Terminate(t.Context(), runctl.Ref{Provider: "runpod", Key: "k1", ID: w.under("k1")[0], Owner: "tester"}))
@@ -189,7 +189,7 @@ func TestACopyWithoutOurSealIsNeitherAdoptedNorEnded(t *testing.T) {
 func TestAPodWithACutNameIsEndedAtOnce(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newAccount(t, face.Options{NameMax: 20}, runpod.Config{})
+			w := newTenant(t, face.Options{NameMax: 20}, runpod.Config{})
 			if lost {
 				w.face.Inject(face.LostReply)
 			}
@@ -209,7 +209,7 @@ func TestAPodWithACutNameIsEndedAtOnce(t *testing.T) {
 // TestManyLaunchesAtOnceUnderOneKeyAreOnePod has several callers in one process.
 func TestManyLaunchesAtOnceUnderOneKeyAreOnePod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newAccount(t, face.Options{ListLag: 20 * time.Second}, runpod.Config{})
+		w := newTenant(t, face.Options{ListLag: 20 * time.Second}, runpod.Config{})
 		w.face.Inject(*slow(face.LostReply))
 		ids := make(chan string, 8)
 		for range cap(ids) {

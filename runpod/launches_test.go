@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// account is one at RunPod, in memory, with a client.
-type account struct {
+// tenant is an account at RunPod, in memory, with a client.
+type tenant struct {
 	t    *testing.T
 	face *face.Face
 	net  http.RoundTripper
@@ -42,11 +42,11 @@ type account struct {
 	c    *runctl.Client
 }
 
-// newAccount is made inside a synctest bubble.
-func newAccount(t *testing.T, opt face.Options, cfg runpod.Config) *account {
+// newTenant is made inside a synctest bubble.
+func newTenant(t *testing.T, opt face.Options, cfg runpod.Config) *tenant {
 	t.Helper()
 	opt.Key = apiKey
-	w := &account{t: t, face: face.New(opt)}
+	w := &tenant{t: t, face: face.New(opt)}
 	w.net = new(memnet.Net).Serve(t, "runpod.test", w.face)
 	audit(t, w.face)
 	cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://runpod.test", w.net
@@ -69,7 +69,7 @@ func audit(t *testing.T, f *face.Face) {
 }
 
 // client is another process of the same owner's.
-func (w *account) client() *runctl.Client {
+func (w *tenant) client() *runctl.Client {
 	w.t.Helper()
 	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, w.p)
 	require.NoError(w.t, err)
@@ -84,7 +84,7 @@ func machine(key string) runctl.LaunchSpec {
 }
 
 // launch starts a machine and expects no trouble.
-func (w *account) launch(key string) runctl.Instance {
+func (w *tenant) launch(key string) runctl.Instance {
 	w.t.Helper()
 	i, err := w.c.Launch(w.t.Context(), machine(key))
 	require.NoError(w.t, err)
@@ -92,7 +92,7 @@ func (w *account) launch(key string) runctl.Instance {
 }
 
 // under returns the pods that live under a key of ours.
-func (w *account) under(key string) (ids []string) {
+func (w *tenant) under(key string) (ids []string) {
 	for _, p := range w.face.Pods() {
 		if strings.HasPrefix(p.Name, "rc1-tester-"+key+"-") {
 			ids = append(ids, p.ID)
@@ -105,7 +105,7 @@ func (w *account) under(key string) (ids []string) {
 func pass(d time.Duration) { <-time.After(d) }
 
 // reapAll waits until every lifetime is over, and reaps.
-func (w *account) reapAll() {
+func (w *tenant) reapAll() {
 	w.t.Helper()
 	pass(time.Hour + 10*time.Minute + time.Second)
 	_, err := w.c.Reap(w.t.Context(), runctl.ReapRequest{Most: 100})
