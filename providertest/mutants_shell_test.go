@@ -93,10 +93,10 @@ var crookedMachines = map[string]func(c *crooked, m runctl.Machine, i runctl.Ins
 			return append([]string{"sh", "-c", `trap '' TERM; exec "$@"`, "sh"}, argv...)
 		}}
 	},
-	// a byte in the middle of much output is another
+	// a byte of all output that is longer than an answer is another; the file may come compressed
 	"Shell/Download": func(_ *crooked, m runctl.Machine, _ runctl.Instance) runctl.Machine {
 		return crookedMachine{Machine: m, out: func(w io.Writer) (io.Writer, func()) {
-			const at = 1 << 20
+			const at = 4 << 10
 			past := 0
 			return writer(func(b []byte) {
 				if past <= at && at < past+len(b) {
