@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,8 @@ import (
 // mount path names, so tests mount one of their own.
 type Real struct {
 	Dir   string        // containers' disks lie below; required
+	SSHD  string        // sshd of containers that expose 22/tcp; empty: they have this computer's, and no port is mapped to it
+	User  string        // who logs in there; empty: root
 	Env   []string      // NAME=value that the image has; PATH, HOME and TMPDIR are always there
 	Grace time.Duration // between TERM and KILL of a stop; 0: 10 s. RunPod's is not documented
 }
@@ -70,6 +73,14 @@ func (r *Real) start(p *pod) *box {
 	for _, m := range p.Mounts.Network {
 		env["RUNPOD_VOLUME_ID"] = m.VolumeID
 		_ = os.MkdirAll(m.Path, 0o755)
+	}
+	if p.port = 0; r.SSHD != "" && slices.Contains(p.Ports, "22/tcp") {
+		p.port = freePort()
+		env["RUNPOD_PUBLIC_IP"], env["RUNPOD_TCP_PORT_22"] = "127.0.0.1", strconv.Itoa(p.port)
+		bin := filepath.Join(disk, "bin") // no network of its own: an sshd that is told port 22 listens on the public one
+		_ = os.MkdirAll(bin, 0o755)
+		_ = os.WriteFile(filepath.Join(bin, "sshd"), []byte("#!/bin/sh\nexec "+r.SSHD+" -p $RUNPOD_TCP_PORT_22 \"$@\"\n"), 0o755)
+		env["PATH"] = bin + ":" + env["PATH"]
 	}
 	maps.Copy(env, p.Env)
 	argv := command(p.Args)
@@ -139,11 +150,8 @@ func (b *box) stop(grace time.Duration) {
 	}
 }
 
-// kill ends all processes of the container.
-func (b *box) kill() {
-	b.signal(syscall.SIGKILL)
-	b.sweep()
-}
+// kill ends the first process, and all others go with it.
+func (b *box) kill() { b.signal(syscall.SIGKILL) }
 
 func (b *box) signal(s syscall.Signal) {
 	if b.cmd != nil && b.cmd.Process != nil {
@@ -165,20 +173,44 @@ func (b *box) sweep() {
 	}
 }
 
-// processes are those of the container, but for the dead. Without /proc there is only its own group.
+// processes are those of the container, but for the dead: what carries the pod's id in its environment, is in the first
+// process's session, or comes from one that is. Programs that write their title over their environment are found by the latter two.
 func (b *box) processes() (pids []int) {
+	if b.cmd == nil || b.cmd.Process == nil {
+		return nil
+	}
 	mark := []byte("\x00RUNPOD_POD_ID=" + b.id + "\x00")
-	files, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range files {
-		env, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, env...), mark) {
-			continue
+	parents, mine := map[int]int{}, map[int]bool{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		stat, err := os.ReadFile(file)
+		_, rest, ok := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(rest) // state, parent, group, session
+		if pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && ok && len(fields) > 3 && fields[0] != "Z" {
+			parents[pid], _ = strconv.Atoi(fields[1])
+			env, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
+			mine[pid] = fields[3] == strconv.Itoa(b.cmd.Process.Pid) || bytes.Contains(append([]byte{0}, env...), mark)
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != os.Getpid() {
-			pids = append(pids, pid)
+	}
+	for pid := range parents {
+		for at, depth := pid, 0; at > 1 && depth < 64; at, depth = parents[at], depth+1 {
+			if mine[at] && pid != os.Getpid() {
+				pids = append(pids, pid)
+				break
+			}
 		}
 	}
 	return pids
+}
+
+// freePort is one that nobody listens on now.
+func freePort() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Kill sends SIGKILL to the pod's processes whose command line begins with text, as the kernel does when memory is out, and

@@ -7,6 +7,8 @@ import "time"
 // Real lets containers be processes. It needs a system with signals: here its use panics.
 type Real struct {
 	Dir   string
+	SSHD  string
+	User  string
 	Env   []string
 	Grace time.Duration
 }

@@ -208,10 +208,12 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
 		return
 	}
-	f.mu.Lock()
-	f.advance(time.Now())
-	a := do(x)
-	f.mu.Unlock()
+	a := func() answer {
+		f.mu.Lock()
+		defer f.mu.Unlock() // a panic is the request's, and not everybody's
+		f.advance(time.Now())
+		return do(x)
+	}()
 	if fault != nil {
 		fault.reply(w, a)
 		return

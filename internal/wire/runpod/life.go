@@ -44,6 +44,7 @@ type pod struct {
 	since    time.Time // when the present container started; zero: none
 	stopping bool      // the container's end is the pod's
 	box      *box      // the process, in real mode
+	port     int       // of its sshd, in real mode; 0: none
 }
 
 // step is something that time does to a pod.
@@ -215,7 +216,11 @@ func (p *pod) view() Pod {
 		v.Runtime.Uptime = int(time.Since(p.since) / time.Second)
 	}
 	if host, port, ok := p.address(); ok {
-		v.SSH.Direct = endpoint(host, port, "root")
+		user := "root"
+		if p.f.opt.Real != nil {
+			user = cmp.Or(p.f.opt.Real.User, user)
+		}
+		v.SSH.Direct = endpoint(host, port, user)
 		v.Runtime.Ports = []RuntimePort{{Private: 22, Public: &port, Type: "tcp", IP: host}}
 	}
 	for _, port := range p.Ports { // a port that is behind the proxy: its address is of no use
@@ -229,6 +234,9 @@ func (p *pod) view() Pod {
 
 // address is where 22/tcp is reached, once it is assigned.
 func (p *pod) address() (host string, port int, ok bool) {
+	if p.StartedAt == nil {
+		return "", 0, false
+	}
 	up := time.Since(*p.StartedAt)
 	if !slices.Contains(p.Ports, "22/tcp") || up < p.f.opt.AddrLag {
 		return "", 0, false
@@ -241,6 +249,9 @@ func (p *pod) address() (host string, port int, ok bool) {
 			panic(fmt.Sprintf("runpod: Options.SSH %q is no host:port", p.f.opt.SSH))
 		}
 		host, port = h, n
+	}
+	if p.port != 0 {
+		host, port = "127.0.0.1", p.port
 	}
 	if p.f.opt.StalePort && up < 2*p.f.opt.AddrLag {
 		port = 1

@@ -193,7 +193,7 @@ func (x *exchange) dress(v any) any {
 		return v
 	}
 	if x.f.opt.Extra {
-		m["tags"], m["futureField"] = []any{map[string]any{"key": "k"}}, map[string]any{"nested": []any{1, "two", nil}}
+		m["futureField"] = []any{1, "two", nil}
 	}
 	if s, ok := m["status"].(string); ok && x.f.opt.Word != nil {
 		m["status"] = x.f.opt.Word(s)

@@ -1,0 +1,132 @@
+//go:build linux
+
+package runpod_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"os/user"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"runctl"
+	"runctl/internal/enginetest"
+	face "runctl/internal/wire/runpod"
+	"runctl/providertest"
+	"runctl/runpod"
+)
+
+// refusal is one of the API's own.
+func refusal(status int, detail string) providertest.Reply {
+	body, _ := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	return providertest.Reply{Status: status, Header: http.Header{"Content-Type": {"application/problem+json"}}, Body: string(body)}
+}
+
+// words are RunPod's for the states of a pod.
+var words = map[runctl.State]string{runctl.StatePending: "PROVISIONING", runctl.StateRunning: "RUNNING", runctl.StateStopped: "EXITED"}
+
+// real is a host whose containers are processes of this computer, with an sshd.
+func real(t testing.TB) *face.Real {
+	t.Helper()
+	sshd, err := exec.LookPath("/usr/sbin/sshd")
+	require.NoError(t, err, "apt-get install openssh-server")
+	me, err := user.Current()
+	require.NoError(t, err)
+	return &face.Real{Dir: t.TempDir(), SSHD: sshd, User: me.Username, Grace: 2 * time.Second}
+}
+
+// harness is the contract over a face with these physics, whose containers are processes.
+func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.Face)) providertest.Harness {
+	faces := map[runctl.Provider]*face.Face{}
+	signer := enginetest.NewKey(t)
+	opt.Key = apiKey
+	return providertest.Harness{
+		New: func(t *testing.T, net http.RoundTripper) runctl.Provider {
+			opt.Real = real(t)
+			f := face.New(opt)
+			srv := httptest.NewServer(f)
+			t.Cleanup(srv.Close)
+			audit(t, f)
+			if sick != nil {
+				sick(f)
+			}
+			cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, srv.URL, net
+			p, err := runpod.New(cfg)
+			require.NoError(t, err)
+			faces[p] = f
+			return p
+		},
+		IsLaunch: func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == "/v2/pods" },
+		Request: func(req *runctl.LaunchRequest) {
+			if req.Job == nil {
+				req.AuthorizedKey = enginetest.AuthorizedKey(t, signer)
+			}
+		},
+		Access: runctl.Access{Signer: signer},
+		Cloud: func(p runctl.Provider) providertest.Cloud {
+			f := faces[p]
+			return providertest.Cloud{
+				Billing: f.Billing, HoldEnds: f.HoldEnds,
+				Stranger: func(label string) string { return f.Add(label, nil) },
+				SetState: func(id string, s runctl.State) bool {
+					word := words[s]
+					if s == runctl.StateTerminated {
+						word = face.Terminated
+					}
+					if word != "" {
+						f.SetStatus(id, word)
+					}
+					return word != ""
+				},
+			}
+		},
+		Refusals: map[runctl.Kind]providertest.Reply{
+			runctl.ErrCapacity:  refusal(400, "There are no longer any instances available with the requested specifications. Please refresh and try again."),
+			runctl.ErrPayment:   refusal(402, "Your balance is too low to deploy this pod."),
+			runctl.ErrAuth:      refusal(401, "invalid bearer token"),
+			runctl.ErrRateLimit: refusal(429, "rate limit exceeded"),
+			runctl.ErrQuota:     refusal(403, "You have reached your spending limit of $80/hr."),
+		},
+		States: words, Secrets: []string{apiKey}, Many: 2*max(opt.PageSize, 3) + 1, Patience: 30 * time.Second, Slow: 4 * time.Second,
+	}
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	providertest.Run(t, harness(t, runpod.Config{Community: true}, face.Options{}, nil))
+}
+
+// TestContractPasses is the contract over a RunPod that is newer, slow, or ill.
+func TestContractPasses(t *testing.T) {
+	always := func(faults ...face.Fault) func(*face.Face) {
+		return func(f *face.Face) {
+			for _, x := range faults {
+				x.Times = -1
+				f.Inject(x)
+			}
+		}
+	}
+	for _, x := range []struct {
+		name string
+		opt  face.Options
+		sick func(*face.Face)
+	}{
+		{"over a newer server, which says more and in pages", face.Options{Extra: true, PageSize: 5, Tombstone: time.Hour}, nil},
+		{"over a slow server, with addresses that come late and wrong", face.Options{AddrLag: 300 * time.Millisecond, StalePort: true, Deleting: 50 * time.Millisecond},
+			always(face.Fault{Hold: 5 * time.Millisecond})},
+		{"over a gateway that fails every third time, and streams that stutter", face.Options{}, func(f *face.Face) {
+			f.Repeat(2)
+			always(face.Fault{On: "listPods", Every: 3, Status: 502, Kind: "text/html", Body: "<html>"}, face.Fault{On: "getPod", Every: 3, Cut: face.NoReply},
+				face.Fault{On: "deletePod", Every: 3, Status: 503, Body: "{}"})(f)
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			providertest.Run(t, harness(t, runpod.Config{}, x.opt, x.sick))
+		})
+	}
+}
