@@ -2,6 +2,8 @@ package runpod_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
 	"fmt"
 	"net/http"
 	"os"
@@ -117,4 +119,11 @@ func cancelAfter(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// signer is some key to enter machines with.
+func signer(t *testing.T) crypto.Signer {
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	return key
 }

@@ -105,8 +105,11 @@ func (r *reader) lines(ctx context.Context, wait func() time.Duration) iter.Seq2
 		defer timer.Stop()
 		for e, err := range r.p.api.Events(own, req) {
 			if err != nil {
-				if context.Cause(own) == errQuiet && ctx.Err() == nil {
+				switch {
+				case context.Cause(own) == errQuiet && ctx.Err() == nil:
 					err = errQuiet
+				case errors.Is(err, runctl.ErrNotFound): // whether the pod is gone, its record tells
+					err = &runctl.Error{ID: r.id, Kind: runctl.ErrUnavailable, Err: &notYet{err}, Msg: "RunPod does not show the pod's log"}
 				}
 				yield(line{}, err)
 				return
