@@ -24,6 +24,10 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 	if err != nil {
 		return nil, err
 	}
+	if v.Env[roadEnv] == runctl.RoadJob.String() {
+		return nil, &runctl.Error{ID: v.ID, Kind: runctl.ErrInvalid, Err: errors.ErrUnsupported,
+			Msg: "the pod runs one job, in an image that need not have an sshd: it cannot be entered, and its files cannot be read"}
+	}
 	d := v.SSH.Direct
 	if d == nil || d.Host == "" || d.Port <= 0 || d.Port > 65535 {
 		return nil, &runctl.Error{ID: v.ID, Kind: runctl.ErrUnavailable, Msg: "the pod, which is " + v.Status + ", has no public address for SSH yet"}

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/clouds"
+	"runctl/examples/runctl/cli"
 	"runctl/internal/memnet"
 	face "runctl/internal/wire/runpod"
 	"runctl/runpod"
@@ -29,7 +31,13 @@ var secret = []byte("the owner's secret")
 // checkedRequests and checkedReplies count what all tests together have held against RunPod's own document.
 var checkedRequests, checkedReplies atomic.Int64
 
+// cliEnv makes this test program the runctl command.
+const cliEnv = "RUNCTL_TEST_CLI"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(cliEnv) != "" {
+		cli.Main(clouds.Registry())
+	}
 	code := m.Run()
 	fmt.Printf("runpod: %d requests and %d replies were held against RunPod's OpenAPI document\n", checkedRequests.Load(), checkedReplies.Load())
 	os.Exit(code)

@@ -242,6 +242,16 @@ func TestTrap19TheProxyForTerminalsIsNeverUsed(t *testing.T) {
 	})
 }
 
+func TestAPodOfOneJobIsNotEntered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTenant(t, face.Options{}, runpod.Config{})
+		r, err := w.c.Start(t.Context(), job("k1"))
+		require.NoError(t, err)
+		_, err = w.p.Connect(t.Context(), r.Instance(), runctl.Access{Signer: signer(t)})
+		assert.ErrorIs(t, err, errors.ErrUnsupported, "so that nobody waits for a way in")
+	})
+}
+
 func TestTrap23AnInterruptionIsNoticedWithinMinutes(t *testing.T) {
 	for name, interrupt := range map[string]func(*face.Face, string){
 		"stopped": (*face.Face).StopByPlatform, "deleted": (*face.Face).Remove,
