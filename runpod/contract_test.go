@@ -43,7 +43,7 @@ func real(t testing.TB) *face.Real {
 func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.Face)) providertest.Harness {
 	faces := map[runctl.Provider]*face.Face{}
 	signer := enginetest.NewKey(t)
-	opt.Key = apiKey
+	opt.Key, opt.Brief = apiKey, true
 	return providertest.Harness{
 		New: func(t *testing.T, net http.RoundTripper) runctl.Provider {
 			opt.Real = real(t)

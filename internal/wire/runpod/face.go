@@ -34,6 +34,7 @@ type Options struct {
 	NameMax   int                        // names are stored so long; 0: whole
 	Extra     bool                       // replies have fields that the document does not
 	Word      func(status string) string // other words for states; nil: the document's
+	Brief     bool                       // lists leave a pod's args out: they are long, and reading them again and again takes tests their time
 	PageSize  int                        // pods a page, as newer servers have it; 0: all at once, as in the document
 	PerMinute int                        // requests a minute, then 429; 0: no limit
 	PodKey    Rights                     // what the key in a pod may do

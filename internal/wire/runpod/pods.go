@@ -92,7 +92,11 @@ func (x *exchange) list() answer {
 	for _, p := range x.f.pods {
 		member := p.Cluster != nil && q.Get("includeClusterPods") != "true"
 		if p.Status != Terminated && !member && !p.hidden["listPods"].After(now) {
-			all = append(all, x.dress(p.view()))
+			v := p.view()
+			if x.f.opt.Brief {
+				v.Args = ""
+			}
+			all = append(all, x.dress(v))
 		}
 	}
 	page := map[string]any{"pods": all}
