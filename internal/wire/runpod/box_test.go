@@ -150,3 +150,16 @@ func TestACommandThatIsNotThereIsOnlySeenInTheHostsLines(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(texts(got), "\n"), "error starting container")
 }
+
+func TestAFaceThatIsClosedLeavesNothingBehindAndStartsNothing(t *testing.T) {
+	c := newHost(t, Options{RestartDelay: 50 * time.Millisecond})
+	returns, stays := c.create(script(`exit 0`)), c.create(script(`echo up; setsid sleep 1000 & sleep 1000`))
+	c.said(stays.ID, "up")
+	eventually(t, func() bool { return c.face.Starts(returns.ID) > 2 }, "again and again")
+	b := c.face.pods[1].box
+	c.face.Close()
+	starts := c.face.Starts(returns.ID)
+	<-time.After(200 * time.Millisecond) // four times the pause between two starts
+	assert.Equal(t, starts, c.face.Starts(returns.ID))
+	assert.Empty(t, b.processes())
+}

@@ -316,7 +316,7 @@ func (f *Face) waiting() <-chan struct{} {
 	return f.changed
 }
 
-// Close ends streams and containers, and waits for the latter. The face answers on.
+// Close ends streams and containers, and waits for the latter; no other starts. The face answers on.
 func (f *Face) Close() {
 	f.mu.Lock()
 	if !f.closed {

@@ -128,6 +128,9 @@ func (p *pod) boot(t time.Time) {
 
 // open starts a container.
 func (p *pod) open(t time.Time) {
+	if p.f.closed {
+		return
+	}
 	p.starts++
 	p.since = t
 	p.log.system(t, "start container")
