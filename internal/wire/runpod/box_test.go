@@ -152,14 +152,17 @@ func TestACommandThatIsNotThereIsOnlySeenInTheHostsLines(t *testing.T) {
 }
 
 func TestAFaceThatIsClosedLeavesNothingBehindAndStartsNothing(t *testing.T) {
-	c := newHost(t, Options{RestartDelay: 50 * time.Millisecond})
+	c := newHost(t, Options{RestartDelay: 100 * time.Millisecond})
 	returns, stays := c.create(script(`exit 0`)), c.create(script(`echo up; setsid sleep 1000 & sleep 1000`))
 	c.said(stays.ID, "up")
-	eventually(t, func() bool { return c.face.Starts(returns.ID) > 2 }, "again and again")
+	eventually(t, func() (between bool) {
+		c.face.with(returns.ID, func(p *pod, _ time.Time) { between = p.starts > 2 && p.box == nil })
+		return between
+	}, "between two starts")
 	b := c.face.pods[1].box
 	c.face.Close()
 	starts := c.face.Starts(returns.ID)
-	<-time.After(200 * time.Millisecond) // four times the pause between two starts
+	<-time.After(400 * time.Millisecond) // four times the pause between two starts
 	assert.Equal(t, starts, c.face.Starts(returns.ID))
 	assert.Empty(t, b.processes())
 }
