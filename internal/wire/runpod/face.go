@@ -1,13 +1,10 @@
 package runpod
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -96,25 +93,6 @@ func (f *Face) Served(op string) (n int) {
 		n += k
 	}
 	return n
-}
-
-// answer is a reply before it is sent. A nil body is none.
-type answer struct {
-	status int
-	head   http.Header
-	body   any
-}
-
-// problem is the API's form of an error.
-type problem struct {
-	Title  string   `json:"title"`
-	Status int      `json:"status"`
-	Detail string   `json:"detail"`
-	Errors []string `json:"errors,omitempty"`
-}
-
-func refuse(status int, detail string, errs ...string) answer {
-	return answer{status: status, body: problem{http.StatusText(status), status, detail, errs}}
 }
 
 // operations are what the face serves, by operationId. All of them run under the lock.
@@ -220,84 +198,6 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 		return
 	}
 	f.send(w, x, a)
-}
-
-// admit checks the key and the pace, and tells the quota that is left.
-func (x *exchange) admit(h http.Header) (answer, bool) {
-	token, ok := strings.CutPrefix(x.r.Header.Get("Authorization"), "Bearer ")
-	switch {
-	case !ok || token == "":
-		return refuse(http.StatusUnauthorized, "missing bearer token"), true
-	case token != x.f.opt.Key:
-		if x.pod = x.f.byKey(token); x.pod == nil {
-			return refuse(http.StatusUnauthorized, "invalid bearer token"), true
-		}
-	}
-	quota := cmp.Or(x.f.opt.PerMinute, 600)
-	if now := time.Now(); now.Sub(x.f.window) >= time.Minute {
-		x.f.window, x.f.used = now, 0
-	}
-	x.f.used++
-	left, reset := max(quota-x.f.used, 0), int((time.Minute-time.Since(x.f.window)+time.Second-1)/time.Second)
-	h.Set("RateLimit", fmt.Sprintf(`"minute";r=%d;t=%d`, left, reset))
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"minute";q=%d;w=60`, quota))
-	if x.f.opt.PerMinute > 0 && x.f.used > quota {
-		h.Set("Retry-After", strconv.Itoa(reset))
-		return refuse(http.StatusTooManyRequests, "rate limit exceeded"), true
-	}
-	if x.pod != nil && !x.own() {
-		return refuse(http.StatusForbidden, "access denied"), true
-	}
-	return answer{}, false
-}
-
-// own reports whether a pod's key may do this: read its own pod, and stop it.
-func (x *exchange) own() bool {
-	if x.path["id"] != x.pod.ID || x.f.opt.PodKey == MayNothing {
-		return false
-	}
-	var a struct{ Action string }
-	_ = json.Unmarshal(x.body, &a)
-	return x.op == "getPod" || x.op == "podAction" && a.Action == "stop" && x.f.opt.PodKey == MayStop
-}
-
-// send writes a reply, held against the document where the operation is in it.
-func (f *Face) send(w http.ResponseWriter, x *exchange, a answer) {
-	body := a.encode(w.Header())
-	if x.op != "" && f.opt.Word == nil {
-		x.checkReply(a.status, w.Header(), body)
-	}
-	w.WriteHeader(a.status)
-	_, _ = w.Write(body)
-}
-
-// encode makes the body, and its headers.
-func (a answer) encode(h http.Header) []byte {
-	for k, v := range a.head {
-		h[k] = v
-	}
-	if a.body == nil {
-		return nil
-	}
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(a.body); err != nil {
-		panic(err)
-	}
-	kind := "application/json"
-	if _, ok := a.body.(problem); ok {
-		kind = "application/problem+json"
-	}
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	return b.Bytes()
-}
-
-// edge answers as what stands before the API does: no problem document.
-func edge(w http.ResponseWriter, status int, kind, text string) {
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text)
 }
 
 // notify wakes whoever waits for a change. The lock is held.
