@@ -3,6 +3,9 @@
 package runpod_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,4 +56,43 @@ func TestTrap27ALogComesByTheAPIAloneWithoutAPortOrAFile(t *testing.T) {
 	assert.Empty(t, pod.Ports, "nothing is exposed")
 	assert.Nil(t, pod.SSH.Direct)
 	assert.Empty(t, r.Instance().Addr)
+}
+
+// TestAPodEndsItselfByWhateverToolThereIsAndNoKeyIsAnArgument has images with one tool for HTTP each, which notes how it was called.
+func TestAPodEndsItselfByWhateverToolThereIsAndNoKeyIsAnArgument(t *testing.T) {
+	tools, tried := []string{"curl", "python3", "wget"}, 0
+	for _, tool := range tools {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			continue
+		}
+		tried++
+		t.Run(tool, func(t *testing.T) {
+			t.Parallel()
+			bin, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+			for _, other := range tools {
+				text := "#!/bin/sh\nexit 1\n"
+				if other == tool {
+					text = "#!/bin/sh\nprintf '%s\\n' \"$@\" >>" + calls + "\nexec " + path + " \"$@\"\n"
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(bin, other), []byte(text), 0o755))
+			}
+			w := newWorld(t, func(o *face.Options) { o.Real.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")} })
+			label := runctl.Mark{Owner: "me", Key: "k1", Controller: "abc", Lifetime: time.Hour, Digest: "defg"}.Label(nil)
+			i, err := w.cloud.Launch(t.Context(), runctl.LaunchRequest{Label: label, Offer: w.offer(), Lifetime: time.Hour, Keep: time.Second,
+				Job: &runctl.Job{ID: "k1", Args: []string{"true"}}})
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return w.face.Pod(i.ID).Status == face.Exited }, 4*time.Minute, 100*time.Millisecond, "its own end")
+			args, err := os.ReadFile(calls)
+			require.NoError(t, err)
+			assert.NotContains(t, string(args), w.face.PodKey(i.ID))
+			for _, secret := range []string{w.face.PodKey(i.ID), "rpa_TESTKEY"} {
+				assert.NotContains(t, w.face.Pod(i.ID).Args, secret)
+				for _, v := range w.face.Pod(i.ID).Env {
+					assert.NotContains(t, v, secret)
+				}
+			}
+		})
+	}
+	assert.Positive(t, tried, "none of %v is here", tools)
 }
