@@ -145,6 +145,20 @@ func TestASecondPOSTComesAtTheSettleEdgeAndNotBefore(t *testing.T) {
 	})
 }
 
+// TestAPodThatAppearsAtTheEdgeIsFound has the pod come into the lists at the very edge of the settle time, wherever the looks fall.
+func TestAPodThatAppearsAtTheEdgeIsFound(t *testing.T) {
+	for lag := 500 * time.Millisecond; lag < 70*time.Second; lag += 500 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTenant(t, face.Options{ListLag: lag}, runpod.Config{Settle: lag})
+			w.face.Inject(face.LostReply)
+			i, err := w.c.Launch(t.Context(), machine("k1"))
+			require.NoError(t, err, lag)
+			require.Equal(t, []string{i.ID}, w.under("k1"), lag)
+			require.Equal(t, 1, w.face.Served("createPod"), lag)
+		})
+	}
+}
+
 func TestListsThatFailProveNothing(t *testing.T) {
 	for _, broken := range []face.Fault{
 		{On: "listPods", Times: -1, Status: 500, Body: `{"title":"x","status":500,"detail":"y"}`}, {On: "listPods", Times: -1, Cut: face.NoReply},
