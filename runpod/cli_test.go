@@ -28,7 +28,7 @@ type terminal struct {
 }
 
 func newTerminal(t *testing.T) *terminal {
-	f := face.New(face.Options{Key: apiKey, Real: real(t)})
+	f := face.New(face.Options{Key: apiKey, Real: &face.Real{Dir: t.TempDir(), Grace: 2 * time.Second}})
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
 	audit(t, f)
