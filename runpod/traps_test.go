@@ -120,20 +120,17 @@ func TestTrap10APodThatOthersDeletedIsNoticed(t *testing.T) {
 }
 
 func TestTrap11APodThatIsStuckIsEnded(t *testing.T) {
-	for name, x := range map[string]struct {
-		opt  face.Options
-		road runctl.Road
-	}{
-		"provisioning for ever":        {face.Options{Provisioning: -1}, runctl.RoadShell},
-		"up, and without an address":   {face.Options{AddrLag: 1000 * time.Hour}, runctl.RoadShell},
-		"up, and nothing runs in it":   {face.Options{}, runctl.RoadShell},
-		"returning again and again":    {face.Options{Script: func(face.Pod, int) face.Script { return face.Script{Exit: time.Second} }}, runctl.RoadShell},
-		"ended by the platform":        {face.Options{Provisioning: time.Minute, Starting: time.Hour}, runctl.RoadShell},
-		"an error that is not told of": {face.Options{Provisioning: 1000 * time.Hour}, runctl.RoadShell},
+	for name, opt := range map[string]face.Options{
+		"provisioning for ever":        {Provisioning: -1},
+		"up, and without an address":   {AddrLag: 1000 * time.Hour},
+		"up, and nothing runs in it":   {},
+		"returning again and again":    {Script: func(face.Pod, int) face.Script { return face.Script{Exit: time.Second} }},
+		"ended by the platform":        {Provisioning: time.Minute, Starting: time.Hour},
+		"an error that is not told of": {Provisioning: 1000 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newTenant(t, x.opt, runpod.Config{})
+				w := newTenant(t, opt, runpod.Config{})
 				switch name {
 				case "an error that is not told of":
 					time.AfterFunc(time.Minute, func() { w.face.SetStatus(w.under("k1")[0], face.Errored) })
@@ -141,7 +138,7 @@ func TestTrap11APodThatIsStuckIsEnded(t *testing.T) {
 					time.AfterFunc(2*time.Minute, func() { w.face.StopByPlatform(w.under("k1")[0]) })
 				}
 				s := job("k1")
-				s.Needs.Road, s.Unguarded = x.road, true
+				s.Needs.Road, s.Unguarded = runctl.RoadShell, true
 				began := time.Now()
 				_, err := w.c.Start(t.Context(), s)
 				require.Error(t, err)
