@@ -2,13 +2,10 @@ package job
 
 import (
 	"bytes"
-	"context"
-	"io"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,137 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-const testNonce = "00112233445566778899aabbccddeeff"
-
-// vesselOf is a container's job that begins now and may end itself; ending makes the file "ended".
-func vesselOf(dir string, s Spec) Vessel {
-	now := time.Now()
-	return Vessel{Spec: s, StartBy: now.Add(time.Hour), EndBy: now.Add(time.Hour), Lifetime: time.Hour, Linger: time.Hour,
-		End: "end_ask() { :; }\nend_now() { echo \"$RUNCTL_ROOT\" >>" + dir + "/ended; }\n"}
-}
-
-// container is a first process on one of the shell machines: its lines go into a journal as they come.
-type container struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	gone chan struct{}
-
-	mu      sync.Mutex
-	lines   []string
-	journal *Journal
-	log     []byte
-	pieces  []Piece
-	news    chan struct{}
-}
-
-// boot starts a container with the script on the machine, whose root is its disk.
-func (m *shellMachine) boot(t *testing.T, script string, env ...string) *container {
-	t.Helper()
-	c := &container{t: t, gone: make(chan struct{}), journal: NewJournal(testNonce), news: make(chan struct{}, 1)}
-	var path string
-	for _, e := range m.env {
-		if p, ok := strings.CutPrefix(e, "PATH="); ok {
-			path, _, _ = strings.Cut(p, ":")
-		}
-	}
-	c.cmd = exec.Command(filepath.Join(path, "sh"), "-c", script)
-	c.cmd.Dir = t.TempDir()
-	c.cmd.Env = append(append([]string{"RUNCTL_NONCE=" + testNonce}, m.env...), env...)
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	out, err := c.cmd.StdoutPipe()
-	require.NoError(t, err)
-	c.cmd.Stderr = os.Stderr
-	require.NoError(t, c.cmd.Start())
-	go func() {
-		defer close(c.gone)
-		b := new(bytes.Buffer)
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := out.Read(buf)
-			b.Write(buf[:n])
-			for {
-				line, e := b.ReadString('\n')
-				if e != nil {
-					b.WriteString(line)
-					break
-				}
-				c.take(strings.TrimSuffix(line, "\n"))
-			}
-			if err != nil {
-				break
-			}
-		}
-		_ = c.cmd.Wait()
-	}()
-	t.Cleanup(func() { m.halt(c) })
-	return c
-}
-
-func (c *container) take(line string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lines = append(c.lines, line)
-	for _, p := range c.journal.Line(line) {
-		c.pieces = append(c.pieces, Piece{p.Offset, nil, p.Lost})
-		c.log = append(c.log, p.Data...)
-	}
-	select {
-	case c.news <- struct{}{}:
-	default:
-	}
-}
-
-// halt ends a container as a host does: all of its processes at once.
-func (m *shellMachine) halt(c *container) {
-	_ = c.cmd.Process.Kill()
-	m.powerOff(c.t)
-	<-c.gone
-}
-
-// until waits for the lines to be so.
-func (c *container) until(what string, cond func() bool) {
-	c.t.Helper()
-	for deadline := time.After(patience); ; {
-		c.mu.Lock()
-		ok := cond()
-		c.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-c.news:
-		case <-time.After(20 * time.Millisecond): // for what is not in the lines
-		case <-deadline:
-			c.t.Fatalf("%s: did not come; lines:\n%s", what, strings.Join(c.lines[:min(len(c.lines), 50)], "\n"))
-		}
-	}
-}
-
-func (c *container) birth() *Birth {
-	if b := c.journal.Births(); len(b) > 0 {
-		return b[len(b)-1]
-	}
-	return &Birth{}
-}
-
-func (c *container) role(r Role) {
-	c.t.Helper()
-	c.until("role "+string(r), func() bool { return c.birth().Start.Role == r })
-}
-
-func (c *container) receipt() Receipt {
-	c.t.Helper()
-	c.until("receipt", func() bool { return c.birth().Receipt != nil })
-	return *c.birth().Receipt
-}
-
-func scriptOf(t *testing.T, v Vessel) string {
-	t.Helper()
-	s, err := v.Script()
-	require.NoError(t, err)
-	return s
-}
 
 func TestAContainersJobLeavesItsCodeAndItsLog(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
@@ -200,5 +66,301 @@ func TestAContainersFirstProcessSpeaksOfNothingElse(t *testing.T) {
 	})
 }
 
-var _ = context.Background
-var _ = io.EOF
+// counted is a job that writes a line to a file at each start, before what else it does.
+func counted(t *testing.T, run, script string) (Spec, func() int) {
+	file := filepath.Join(t.TempDir(), "starts")
+	return sh(run, "echo start >>"+file+"; "+script), func() int {
+		text, _ := os.ReadFile(file)
+		return bytes.Count(text, []byte("\n"))
+	}
+}
+
+// wipe makes the machine's disk new, as a host does with a container's between two starts.
+func (m *shellMachine) wipe(t *testing.T) {
+	t.Helper()
+	entries, err := os.ReadDir(m.root)
+	require.NoError(t, err)
+	for _, e := range entries {
+		require.NoError(t, os.RemoveAll(filepath.Join(m.root, e.Name())))
+	}
+}
+
+func TestAContainerThatStartsAgainIsSeen(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s, starts := counted(t, "r", "echo log; sleep 1000")
+		script := scriptOf(t, vesselOf(t.TempDir(), s))
+		k := m.boot(t, script)
+		k.until("log", func() bool { return string(k.log) == "log\n" })
+		m.halt(k)
+		m.wipe(t)
+		again := m.boot(t, script)
+		again.until("log", func() bool { return string(again.log) == "log\n" })
+		assert.Equal(t, 2, starts(), "nothing on this disk tells it")
+
+		j := NewJournal(testNonce)
+		var lost []Piece
+		for _, line := range append(k.lines, again.lines...) {
+			for _, p := range j.Line(line) {
+				if p.Lost != 0 {
+					lost = append(lost, Piece{p.Offset, nil, p.Lost})
+				}
+			}
+		}
+		births := j.Births()
+		require.Len(t, births, 2)
+		assert.Equal(t, []any{true, true}, []any{births[0].Ran, births[1].Ran})
+		assert.NotEqual(t, births[0].ID, births[1].ID)
+		assert.Equal(t, []Piece{{4, nil, -1}}, lost, "the end of the first log is not known")
+		assert.EqualValues(t, 8, j.Next())
+	})
+}
+
+func TestWithStorageThatLastsAJobIsStartedAtMostOnce(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		for name, end := range map[string]string{"ended": "exit 4", "cut": "sleep 1000"} {
+			own := m.another(t)
+			s, starts := counted(t, name, "echo log; echo saved >$RUNCTL_CHECKPOINT_DIR/latest; "+end)
+			v := vesselOf(t.TempDir(), s)
+			v.Durable = filepath.Join(t.TempDir(), ".runctl", "label")
+			script := scriptOf(t, v)
+			k := own.boot(t, script)
+			var first Receipt
+			if name == "ended" {
+				first = k.receipt()
+			} else {
+				k.until("log", func() bool { return string(k.log) == "log\n" })
+			}
+			for range 2 {
+				own.halt(k)
+				own.wipe(t)
+				k = own.boot(t, script)
+				if name == "ended" {
+					k.role(RoleDone)
+					assert.Equal(t, first, k.receipt(), "from the record")
+				} else {
+					k.role(RoleBegun)
+					assert.Nil(t, k.birth().Receipt)
+				}
+				assert.False(t, k.birth().Ran)
+			}
+			assert.Equal(t, 1, starts())
+			if name == "ended" {
+				assert.Equal(t, "saved", first.Checkpoint)
+				kept, err := os.ReadFile(v.Durable + "/log")
+				require.NoError(t, err)
+				assert.Equal(t, "log\n", string(kept))
+			}
+			assert.FileExists(t, v.Durable+"/checkpoints/latest")
+		}
+	})
+}
+
+func TestOfContainersOnOneStorageOneRunsTheJob(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s, starts := counted(t, "r", "sleep 1000")
+		v := vesselOf(t.TempDir(), s)
+		v.Durable = filepath.Join(t.TempDir(), "label")
+		script := scriptOf(t, v)
+		var all []*container
+		for range 4 {
+			all = append(all, m.another(t).boot(t, script))
+		}
+		ran := 0
+		for _, k := range all {
+			k.until("a role", func() bool { return k.birth().Start.Role != "" })
+			k.until("a start", func() bool { return k.birth().Start.Role == RoleBegun || starts() == 1 })
+			if k.birth().Ran {
+				ran++
+			}
+		}
+		assert.Equal(t, []int{1, 1}, []int{ran, starts()})
+	})
+}
+
+func TestStorageThatCannotBeWrittenLetsNothingBegin(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s, starts := counted(t, "r", "exit 0")
+		v := vesselOf(t.TempDir(), s)
+		file := filepath.Join(t.TempDir(), "file")
+		require.NoError(t, os.WriteFile(file, nil, 0o644))
+		v.Durable = file + "/label"
+		k := m.boot(t, scriptOf(t, v))
+		k.role(RoleRefused)
+		assert.Contains(t, k.birth().Start.Text, "cannot be written")
+		assert.Zero(t, starts())
+	})
+}
+
+func TestAContainerThatStartsTooLateDoesNotRunTheJob(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s, starts := counted(t, "r", "exit 0")
+		v := vesselOf(t.TempDir(), s)
+		v.StartBy = time.Now().Add(-2 * time.Second)
+		v.Linger = 0
+		dir := t.TempDir()
+		v.End = "end_ask() { return 1; }\nend_now() { echo end >>" + dir + "/ended; }\n"
+		k := m.boot(t, scriptOf(t, v))
+		k.role(RoleLate)
+		k.until("its end", func() bool { _, err := os.Stat(dir + "/ended"); return err == nil })
+		assert.Zero(t, starts())
+		assert.False(t, k.birth().Ran)
+		assert.Nil(t, k.birth().Receipt)
+	})
+}
+
+func TestTermToAContainerEndsItsJobWithTheJobsOwnGrace(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		for name, c := range map[string]struct {
+			trap, end string
+			code      int
+		}{"saves": {"echo saved; exit 3", EndTerm, 3}, "deaf": {"", EndKill, 137}} {
+			own := m.another(t)
+			s := sh(name, `trap '`+c.trap+`' TERM; echo up; while :; do sleep 0.05; done`)
+			s.Grace = 2 * time.Second
+			k := own.boot(t, scriptOf(t, vesselOf(t.TempDir(), s)))
+			k.until("up", func() bool { return strings.HasPrefix(string(k.log), "up\n") })
+			require.NoError(t, k.cmd.Process.Signal(syscall.SIGTERM))
+			r := k.receipt()
+			assert.Equal(t, []any{"cancel", c.end, c.code}, []any{r.Cause, r.End, r.Code})
+			assert.Equal(t, name == "saves", strings.HasSuffix(string(k.log), "saved\n"))
+			assert.True(t, k.journal.Whole())
+			require.NoError(t, k.cmd.Process.Signal(syscall.SIGTERM))
+			require.NoError(t, k.cmd.Process.Signal(syscall.SIGHUP))
+			n := len(k.lines)
+			k.until("it goes on", func() bool { return len(k.lines) > n })
+		}
+	})
+}
+
+func TestAContainersLifetimeEndsItsJobAndThenItself(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		for name, change := range map[string]func(*Vessel){
+			"lifetime":          func(v *Vessel) { v.Lifetime = 3 * time.Second },
+			"started-again":     func(v *Vessel) { v.EndBy = time.Now().Add(4 * time.Second) },
+			"limit-of-the-job":  func(v *Vessel) { v.Spec.Limit = 2 * time.Second },
+			"lifetime-is-ended": func(v *Vessel) { v.EndBy = time.Now().Add(-time.Minute) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				own := m.another(t)
+				dir := t.TempDir()
+				v := vesselOf(dir, sh(name, "while :; do sleep 0.05; done"))
+				v.Linger = time.Second
+				change(&v)
+				k := own.boot(t, scriptOf(t, v))
+				r := k.receipt()
+				assert.Equal(t, []any{"lifetime", EndTerm}, []any{r.Cause, r.End})
+				k.until("its end", func() bool { _, err := os.Stat(dir + "/ended"); return err == nil })
+				select {
+				case <-k.gone:
+					t.Fatal("the host would start it again")
+				default:
+				}
+			})
+		}
+	})
+}
+
+func TestAContainerThatCannotEndItselfStaysAndGoesOnTrying(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		dir := t.TempDir()
+		v := vesselOf(dir, sh("r", "exit 0"))
+		v.Linger = 0
+		v.End = "end_ask() { return 1; }\nend_now() { echo try >>" + dir + "/tries; return 1; }\n"
+		k := m.boot(t, scriptOf(t, v))
+		k.until("it says so", func() bool { return k.birth().Start.SelfEnd == "no" })
+		k.until("the second try", func() bool {
+			text, _ := os.ReadFile(dir + "/tries")
+			return bytes.Count(text, []byte("\n")) >= 2
+		})
+		assert.Equal(t, 0, k.receipt().Code)
+	})
+}
+
+func TestAContainersJobSeesTheImageAndNothingOfOurs(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s := sh("r", "env | sort; echo dir=$PWD; umask; echo \"own=$OWN\"")
+		s.Env = map[string]string{"OWN": "it's \"x\"\n$HOME # y", "HOME": "/nowhere"}
+		k := m.boot(t, scriptOf(t, vesselOf(t.TempDir(), s)), "OF_IMAGE=yes", "RUNCTL_RUN=r")
+		k.receipt()
+		log := string(k.log)
+		assert.Contains(t, log, "own=it's \"x\"\n$HOME # y\n")
+		assert.Contains(t, log, "HOME=/nowhere\n")
+		assert.Contains(t, log, "OF_IMAGE=yes\n")
+		assert.Contains(t, log, "\ndir="+k.cmd.Dir+"\n", "the image's own working directory")
+		assert.Contains(t, log, "\n0022\n")
+		assert.Contains(t, log, "RUNCTL_RUN_ID=r\n")
+		for _, line := range strings.Split(log, "\n") {
+			name, _, _ := strings.Cut(line, "=")
+			if strings.HasPrefix(name, "RUNCTL_") {
+				assert.Contains(t, []string{"RUNCTL_RUN_ID", "RUNCTL_ATTEMPT", "RUNCTL_CHECKPOINT_DIR", "RUNCTL_OUTPUT_DIR", "RUNCTL_MARK"}, name)
+			}
+		}
+		assert.NotContains(t, log, testNonce)
+	})
+}
+
+func TestAContainersLineWithoutAnEndComesWithinSeconds(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		gate := fifo(t)
+		k := m.boot(t, scriptOf(t, vesselOf(t.TempDir(), sh("r", "printf 'epoch 1: 10%%'; read x <"+gate+"; echo ' done'"))))
+		k.until("the bar", func() bool { return string(k.log) == "epoch 1: 10%" })
+		tell(t, gate, "go")
+		k.receipt()
+		assert.Equal(t, "epoch 1: 10% done\n", string(k.log))
+	})
+}
+
+func TestAContainersLogIsWholeHoweverLong(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		s := sh("r", "i=0; while [ $i -lt 100000 ]; do echo \"line $i of the log\"; i=$((i + 1)); done")
+		k := m.boot(t, scriptOf(t, vesselOf(t.TempDir(), s)))
+		k.until("its end", k.journal.Whole)
+		var want bytes.Buffer
+		for i := range 100000 {
+			fmt.Fprintf(&want, "line %d of the log\n", i)
+		}
+		assert.True(t, bytes.Equal(want.Bytes(), k.log), "%d bytes of %d", len(k.log), want.Len())
+		for _, p := range k.pieces {
+			require.Zero(t, p.Lost)
+		}
+	})
+}
+
+func TestALogThatItsJobHasCutGoesOn(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		gate := fifo(t)
+		k := m.boot(t, scriptOf(t, vesselOf(t.TempDir(), sh("r", "echo before; read x <"+gate+"; : >"+m.root+"/run/r/out; echo after"))))
+		k.until("before", func() bool { return string(k.log) == "before\n" })
+		tell(t, gate, "go")
+		k.receipt()
+		k.until("after", func() bool { return strings.HasSuffix(string(k.log), "after\n") })
+	})
+}
+
+func TestAContainersJobOutlivesItsSupervisor(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		gate := fifo(t)
+		k := m.boot(t, scriptOf(t, vesselOf(t.TempDir(), sh("r", "echo up; read x <"+gate+"; exit 6"))))
+		k.until("up", func() bool { return string(k.log) == "up\n" })
+		killSupervisor(t, m, "r")
+		tell(t, gate, "go")
+		assert.Equal(t, 6, k.receipt().Code)
+	})
+}
+
+func TestAContainerWithoutItsDiskStays(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		dir := t.TempDir()
+		v := vesselOf(dir, sh("r", "rm -rf "+m.root))
+		v.Linger = 0
+		k := m.boot(t, scriptOf(t, v))
+		k.role(RoleLost)
+		k.until("its end", func() bool { _, err := os.Stat(dir + "/ended"); return err == nil })
+		select {
+		case <-k.gone:
+			t.Fatal("the host would start it again")
+		default:
+		}
+	})
+}

@@ -18,7 +18,7 @@ born() { # [STATE...]: everything that must outlive this shell, which may have t
     [ $lasts -gt 0 ] || lasts=0
     stop_at=$((t0 + left + ve_grace + 3000))
     rm -f "$root/ends"
-    (end_ask && echo ok >"$root/ends" || echo no >"$root/ends") </dev/null >/dev/null 2>&1 &
+    (c=no; end_ask && c=ok; echo $c >"$root/ends.new"; mv "$root/ends.new" "$root/ends") </dev/null >/dev/null 2>&1 &
   else
     birth=$1 t0=$2 at=$3 role=$4 off=$5 sent=$6 ends=$7 lasts=$8 stop_at=$9 why= told=
     now; until=$((now + 100)); while now; [ "$now" -lt $until ]; do :; done

@@ -11,7 +11,7 @@ plain() { # N: only bytes that every line-keeper leaves alone, and no long line?
 pump() { # [all]: the next batch; 1: there is none. A line that is not finished waits, 5 s at most
   size; now
   [ "$size" -ge 0 ] || return
-  [ "$size" -ge "$off" ] || off=$size # the job has cut its own log
+  [ "$size" -ge "$off" ] || off=0 # the job has cut its own log
   n=$((size - off))
   [ $n -gt 0 ] || { heard=$now; return 1; }
   [ $n -le $batch ] || n=$batch
