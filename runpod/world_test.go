@@ -6,8 +6,11 @@ import (
 	"bytes"
 	"fmt"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,7 +44,7 @@ func (n near) Info() runctl.Info {
 func newWorld(t *testing.T, change ...func(*wire.Options)) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	opt := wire.Options{Key: "rpa_TESTKEY", Real: &wire.Real{Dir: w.dir}}
+	opt := wire.Options{Key: "rpa_TESTKEY", Real: &wire.Real{Dir: w.dir, Grace: 4 * time.Second}}
 	for _, f := range change {
 		f(&opt)
 	}
@@ -98,9 +101,27 @@ func (w *world) until(what string, cond func() bool) {
 	}
 }
 
-// said are the lines that a pod's container printed, as the face keeps them.
-func (w *world) disk(r *runctl.Run, start int) string {
-	return filepath.Join(w.dir, r.Instance().ID, fmt.Sprint(start))
+// killJob kills the job's own process, as the kernel does when memory is out, and nothing of ours.
+func (w *world) killJob(r *runctl.Run) bool {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range files {
+		line, err := os.ReadFile(f)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		env, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "environ"))
+		if err == nil && strings.HasPrefix(string(line), "sh\x00-c\x00: "+jobLine) && strings.Contains(string(env), "RUNPOD_POD_ID="+r.Instance().ID+"\x00") {
+			return syscall.Kill(pid, syscall.SIGKILL) == nil
+		}
+	}
+	return false
+}
+
+// onVolume gives a launch a network volume.
+func (w *world) onVolume(s *runctl.RunSpec) {
+	w.t.Helper()
+	offers, err := w.c.Offers(w.t.Context(), s.Needs)
+	require.NoError(w.t, err)
+	s.Offer = &offers[0]
+	s.Options = []runctl.LaunchOption{runpod.LaunchOptions{Volume: w.face.AddVolume(offers[0].Region), VolumePath: w.t.TempDir()}}
 }
 
 // logOf is the log up to now, and what of it was named as lost.
