@@ -15,7 +15,9 @@ func TestEveryProviderOpensUnderItsName(t *testing.T) {
 	r := clouds.Registry()
 	dir := t.TempDir()
 	for _, name := range r.Names() {
-		p, err := r.Open(t.Context(), name, func(k string) string { return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1", "RUNPOD_API_KEY": "rpa_test"}[k] })
+		p, err := r.Open(t.Context(), name, func(k string) string {
+			return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1", "RUNPOD_API_KEY": "rpa_test"}[k]
+		})
 		require.NoError(t, err, name)
 		assert.Equal(t, name, p.Info().Name)
 		assert.Equal(t, name, p.Info().Kind)
