@@ -18,7 +18,8 @@ type Run struct {
 	proc Process
 
 	mu   sync.Mutex
-	inst Instance // as last seen
+	inst Instance  // as last seen
+	look time.Time // when that was, by this computer's clock; zero: before the run was at hand
 }
 
 // Ref returns the reference to the run, to be stored. It has no secret. Once the machine was met it has the host
@@ -41,7 +42,7 @@ func (r *Run) Instance() Instance {
 func (r *Run) seen(i Instance) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inst = i
+	r.inst, r.look = i, time.Now()
 }
 
 // Status is one look at the run. Only a receipt or the cloud's own word makes it Dead; a run that cannot be
@@ -68,7 +69,8 @@ func (r *Run) Status(ctx context.Context) (Status, error) {
 
 // Wait waits for the run's end. It returns nil only for a receipt with exit code 0; an [*ExitError] for
 // every other receipt; ErrLost when the machine is gone without one. A machine that cannot be reached is
-// waited for: only the context ends that.
+// waited for: only the context ends that. On the job road a machine that is not up within Deadlines.Boot, or that
+// still bills ten minutes after its lifetime, is ErrTimeout with MayBill: terminate it.
 func (r *Run) Wait(ctx context.Context) (Receipt, error) {
 	receipt, err := r.await(ctx)
 	if err == nil && !receipt.Succeeded() {
@@ -83,18 +85,20 @@ func (r *Run) Wait(ctx context.Context) (Receipt, error) {
 
 func (r *Run) await(ctx context.Context) (Receipt, error) {
 	if r.Instance().Road == RoadJob && r.a.info.Exits {
-		i, err := r.c.wait(ctx, r.a, r.Instance(), func(i Instance) bool { return i.Exit != nil || !i.State.Billing() })
+		i, err := r.c.wait(ctx, r.a, r.Instance(), func(i Instance) bool { return i.Exit != nil || !i.State.Billing() || r.overdue(i) != nil })
 		r.seen(i)
-		if err != nil {
+		switch {
+		case err != nil:
 			return Receipt{}, err
-		}
-		if i.Exit != nil {
+		case i.Exit != nil:
 			return *i.Exit, nil
+		case i.State.Billing():
+			return Receipt{}, r.overdue(i)
 		}
 		return r.lastLook(ctx)
 	}
 	for n := 1; ; n++ {
-		s, err := r.proc.Wait(ctx)
+		s, due, err := r.hold(ctx)
 		if err != nil {
 			err = r.wrapped("wait", err)
 		}
@@ -111,7 +115,16 @@ func (r *Run) await(ctx context.Context) (Receipt, error) {
 			n = 1
 			continue
 		}
-		over, gone := r.unreachable(ctx, err)
+		var over bool
+		var gone ending
+		if due {
+			if over, gone = r.visit(ctx); !over {
+				n = 0
+				continue
+			}
+		} else {
+			over, gone = r.unreachable(ctx, err)
+		}
 		switch {
 		case over:
 			return gone.receipt, gone.err
@@ -142,22 +155,30 @@ type ending struct {
 func (r *Run) unreachable(ctx context.Context, cause error) (bool, ending) {
 	i := r.Instance()
 	r.c.trace(Event{Name: EventUnreachable, Provider: i.Provider, ID: i.ID, Key: i.Mark.Key, Run: r.run, Err: cause})
+	over, gone, _ := r.evidence(ctx)
+	return over, gone
+}
+
+// evidence asks the cloud for the machine: is it over, or overdue? An error means that it did not tell.
+func (r *Run) evidence(ctx context.Context) (bool, ending, error) {
+	i := r.Instance()
 	now, err := r.c.get(ctx, r.a, i.ID, i.Mark.Key)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return true, ending{err: r.lost("the cloud no longer knows the machine")}
+		return true, ending{err: r.lost("the cloud no longer knows the machine")}, nil
 	case err != nil:
-		return false, ending{}
+		return false, ending{}, err
 	}
 	r.seen(now)
-	if now.State.Billing() && now.Exit == nil {
-		return false, ending{}
-	}
 	if now.Exit != nil {
-		return true, ending{receipt: *now.Exit}
+		return true, ending{receipt: *now.Exit}, nil
+	}
+	if now.State.Billing() {
+		late := r.overdue(now)
+		return late != nil, ending{err: late}, nil
 	}
 	receipt, err := r.lastLook(ctx)
-	return true, ending{receipt, err}
+	return true, ending{receipt, err}, nil
 }
 
 // lastLook asks once more for a receipt that outlived its machine.
@@ -202,7 +223,7 @@ const reconnect = 100 * time.Millisecond
 
 // Logs yields the run's log from q.Offset on. With q.Follow it ends when the run has ended and every byte was
 // given, and goes on by itself after a cut: each byte comes once, and what is truly lost is a chunk with Lost
-// set. An error is the last thing it yields.
+// set. An error is the last thing it yields; with q.Follow ErrTimeout of an overdue machine, as from Wait.
 func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 	return func(yield func(LogChunk, error) bool) {
 		if q.Offset < 0 {
@@ -211,22 +232,23 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 		}
 		next := q.Offset
 		for n := 1; ; n++ {
-			var cut error
-			for chunk, err := range r.proc.Logs(ctx, LogQuery{Offset: next, Follow: q.Follow}) {
-				if err != nil {
-					cut = err
-					break
-				}
-				if chunk = trimmed(chunk, next); len(chunk.Data) == 0 && chunk.Lost == 0 {
-					continue
-				}
-				if !yield(chunk, nil) {
-					return
-				}
-				next, n = chunk.Offset+int64(len(chunk.Data)), 0
-			}
+			got, due, cut := r.stream(ctx, LogQuery{Offset: next, Follow: q.Follow}, func(c LogChunk) bool {
+				next = c.Offset + int64(len(c.Data))
+				return yield(c, nil)
+			})
 			if cut == nil {
 				return
+			}
+			if due && q.Follow {
+				if _, gone := r.visit(ctx); kindOf(gone.err) == ErrTimeout {
+					yield(LogChunk{Offset: next}, gone.err)
+					return
+				}
+				n = 0
+				continue
+			}
+			if got {
+				n = 0
 			}
 			k := kindOf(cut)
 			if !q.Follow || ctx.Err() != nil || k == ErrNotFound || k == ErrClosed || k == ErrInvalid {
@@ -251,6 +273,26 @@ func (r *Run) Logs(ctx context.Context, q LogQuery) iter.Seq2[LogChunk, error] {
 			}
 		}
 	}
+}
+
+// stream is one reading of the log, until it ends, which is no error, or give says no. got: it gave something. due: it
+// was broken off because the machine is to be looked at.
+func (r *Run) stream(ctx context.Context, q LogQuery, give func(LogChunk) bool) (got, due bool, cut error) {
+	own, broken, free := r.leash(ctx)
+	defer free()
+	next := q.Offset
+	for chunk, err := range r.proc.Logs(own, q) {
+		if err != nil {
+			return got, broken(), err
+		}
+		if chunk = trimmed(chunk, next); len(chunk.Data) == 0 && chunk.Lost == 0 {
+			continue
+		}
+		if next, got = chunk.Offset+int64(len(chunk.Data)), true; !give(chunk) {
+			break
+		}
+	}
+	return got, false, nil
 }
 
 // trimmed drops what a reader has seen already, and names what a source skipped.
