@@ -10,8 +10,8 @@ furnished() { # what sshd needs; 1: why
     printf '%s\n' "$PUBLIC_KEY"
   } >>"$HOME/.ssh/authorized_keys"
   chmod 600 "$HOME/.ssh/authorized_keys" && rm -f key key.pub && ssh-keygen -q -t ed25519 -N '' -C '' -f key || return # public images ship published ones
-  # a login has the environment of the image, as the first process has it, but for what is ours
-  set -- "$(tr '\n\000' ' \n' <"$proc/self/environ" | grep '^[A-Za-z_][A-Za-z0-9_]*=' |
+  # a login has the environment of the image, as the first process has it, but for what is ours (of self it is gone when tr begins)
+  set -- "$(tr '\n\000' ' \n' <"$proc/$$/environ" | grep '^[A-Za-z_][A-Za-z0-9_]*=' |
     grep -v -E '^(RUNCTL_|PUBLIC_KEY=|HOME=|USER=|LOGNAME=|SHELL=|PWD=|OLDPWD=|SHLVL=|_=)' |
     sed 's/[\\"]/\\&/g; s/^/ "/; s/$/"/' | tr -d '\n')"
   cat >config <<END
