@@ -97,9 +97,9 @@ func harass(line *enginetest.ProxyServer, p plan, over <-chan struct{}) {
 			return true
 		}
 	}
-	for passed(400 * time.Millisecond) {
+	for passed(250 * time.Millisecond) {
 		act := r.IntN(6)
-		if behind := int64(line.Cuts()) <= length(p.Log)*(minCuts+minCuts/8)/p.Size; act < 3 && !behind {
+		if behind := int64(line.Cuts()) <= length(p.Log)*(minCuts+minCuts/4)/p.Size; act < 3 && !behind {
 			continue
 		}
 		switch act {

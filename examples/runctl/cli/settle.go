@@ -17,6 +17,7 @@ func (x *session) settle(ctx context.Context, w *watch, e ending, cancelled os.S
 	switch {
 	case errors.As(e.err, &exit):
 		e.receipt = exit.Result
+	case w.mine && errors.Is(e.err, runctl.ErrTimeout): // the machine is overdue: it is ended as one that was lost
 	case e.err != nil && !errors.Is(e.err, runctl.ErrLost) && !errors.Is(e.err, runctl.ErrNotFound):
 		if rec.free() {
 			return fmt.Errorf("%s: %w\n%s", rec.Name, e.err, followUp(rec))
