@@ -204,9 +204,9 @@ func TestARequestThatHadAConnectionClaimsNothing(t *testing.T) {
 		assert.False(t, of(t, err).NotStarted)
 	})
 	t.Run("the server hangs up on a connection that was used before", func(t *testing.T) {
-		n := 0
+		var n atomic.Int32
 		c, _ := at(t, func(w http.ResponseWriter, _ *http.Request) {
-			if n++; n > 1 {
+			if n.Add(1) > 1 {
 				panic(http.ErrAbortHandler)
 			}
 			fmt.Fprint(w, "{}")
@@ -215,7 +215,7 @@ func TestARequestThatHadAConnectionClaimsNothing(t *testing.T) {
 		require.NoError(t, err)
 		_, err = c.Do(t.Context(), rest.Request{Method: "POST", Path: "/vms", Body: struct{}{}}, nil)
 		assert.False(t, of(t, err).NotStarted)
-		assert.Equal(t, 2, n)
+		assert.EqualValues(t, 2, n.Load())
 	})
 	t.Run("a transport that tells nothing of itself", func(t *testing.T) {
 		c := client(t, carry(func(*http.Request) (*http.Response, error) {

@@ -29,12 +29,15 @@ type container struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
 
-	mu      sync.Mutex
+	mu   sync.Mutex
+	came []string // lines that nobody has looked at
+	news chan struct{}
+
+	// What was seen so far. It grows in until alone, so whoever waited reads what was there then.
 	lines   []string
 	journal *Journal
 	log     []byte
 	pieces  []Piece
-	news    chan struct{}
 }
 
 // boot starts a container with the script on the machine, whose root is its disk.
@@ -105,14 +108,25 @@ func (c *container) start(m *shellMachine) {
 func (c *container) take(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lines = append(c.lines, line)
-	for _, p := range c.journal.Line(line) {
-		c.pieces = append(c.pieces, Piece{p.Offset, nil, p.Lost})
-		c.log = append(c.log, p.Data...)
-	}
+	c.came = append(c.came, line)
 	select {
 	case c.news <- struct{}{}:
 	default:
+	}
+}
+
+// look takes in what has come.
+func (c *container) look() {
+	c.mu.Lock()
+	came := c.came
+	c.came = nil
+	c.mu.Unlock()
+	for _, line := range came {
+		c.lines = append(c.lines, line)
+		for _, p := range c.journal.Line(line) {
+			c.pieces = append(c.pieces, Piece{p.Offset, nil, p.Lost})
+			c.log = append(c.log, p.Data...)
+		}
 	}
 }
 
@@ -127,10 +141,7 @@ func (m *shellMachine) halt(c *container) {
 func (c *container) until(what string, cond func() bool) {
 	c.t.Helper()
 	for deadline := time.After(patience); ; {
-		c.mu.Lock()
-		ok := cond()
-		c.mu.Unlock()
-		if ok {
+		if c.look(); cond() {
 			return
 		}
 		select {
