@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,6 +40,10 @@ const cliEnv = "RUNCTL_TEST_CLI"
 func TestMain(m *testing.M) {
 	if os.Getenv(cliEnv) != "" {
 		cli.Main(clouds.Registry())
+	}
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // not asked for
+		_ = flag.Set("test.parallel", "8") // most of these tests wait, for containers and for servers that are slow
 	}
 	code := m.Run()
 	fmt.Printf("runpod: %d requests and %d replies were held against RunPod's OpenAPI document\n", checkedRequests.Load(), checkedReplies.Load())
