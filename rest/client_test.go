@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -172,6 +171,12 @@ func TestACancelledCallEndsAndIsNoFailureOfTheCloud(t *testing.T) {
 		_, err = c.Do(ctx, rest.Request{Method: "POST", Path: "/x"}, nil)
 		assert.True(t, of(t, err).NotStarted, "the context had ended before")
 	})
+	reason := errors.New("the user went home")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := client(t, carry(func(r *http.Request) (*http.Response, error) { cancel(reason); return nil, context.Cause(r.Context()) }))
+	_, err := c.Do(ctx, rest.Request{Method: "POST", Path: "/x"}, nil)
+	assert.ErrorIs(t, err, reason)
+	assert.Empty(t, of(t, err).Kind, "whatever the reason was")
 }
 
 func TestARequestWithoutAConnectionHasStartedNothing(t *testing.T) {
@@ -343,13 +348,4 @@ func TestAPathIsEscapedAndCannotClimb(t *testing.T) {
 	_, err := c.Do(t.Context(), get(rest.Path("gpus", "NVIDIA GeForce RTX 4090", "a/../b")), nil)
 	require.NoError(t, err)
 	assert.Equal(t, "/api/gpus/NVIDIA%20GeForce%20RTX%204090/a%2F..%2Fb", got)
-}
-
-func TestNoProxyComesFromTheEnvironment(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	c, _ := at(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })
-	var out json.RawMessage
-	_, err := c.Do(t.Context(), get("/x"), &out)
-	require.NoError(t, err)
 }

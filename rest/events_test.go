@@ -39,6 +39,8 @@ func TestEventsAreReadAsTheStandardHasThem(t *testing.T) {
 	}{
 		{"one", "id: 1\nevent: line\ndata: a\n\n", []rest.Event{{ID: "1", Type: "line", Data: "a"}}},
 		{"CRLF", "id: 1\r\ndata: a\r\n\r\ndata: b\r\n\r\n", []rest.Event{{ID: "1", Data: "a"}, {ID: "1", Data: "b"}}},
+		{"CRLF between the lines of one", "data: a\r\ndata: b\r\n\r\n", []rest.Event{{Data: "a\nb"}}},
+		{"an id that was not ended is not this one's either", "data: a\nid: 12", []rest.Event{{Data: "a"}}},
 		{"CR", "data: a\r\rdata: b\r\r", []rest.Event{{Data: "a"}, {Data: "b"}}},
 		{"several lines", "data: a\ndata:\ndata:  b\n\n", []rest.Event{{Data: "a\n\n b"}}},
 		{"comments and strange fields", ": keep-alive\n\nfoo: bar\ndata\ndata: x\n\n", []rest.Event{{Data: "\nx"}}},

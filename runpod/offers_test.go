@@ -125,7 +125,9 @@ func TestHostsOfStrangersAreOfferedOnlyWhenAllowed(t *testing.T) {
 		prices[o.Zone] = o.Price.Hourly
 	}
 	assert.Equal(t, map[string]runctl.Money{"SECURE": runctl.USD(2 * 0.59), "COMMUNITY": runctl.USD(2 * 0.34)}, prices)
-	assert.Len(t, open.queries(), 4, "for each number and each cloud")
+	const stock = "&include=AVAILABILITY&product=POD"
+	assert.Equal(t, []string{"GET /v2/catalog/gpus?cloud=SECURE&count=1" + stock, "GET /v2/catalog/gpus?cloud=COMMUNITY&count=1" + stock,
+		"GET /v2/catalog/gpus?cloud=SECURE&count=2" + stock, "GET /v2/catalog/gpus?cloud=COMMUNITY&count=2" + stock}, open.queries(), "for each number and each cloud")
 }
 
 func TestMoreGPUsThanAHostHasAreNoOffer(t *testing.T) {
@@ -134,6 +136,22 @@ func TestMoreGPUsThanAHostHasAreNoOffer(t *testing.T) {
 		assert.Equal(t, "SECURE", o.Zone, "four is the most in the community")
 	}
 	assert.Empty(t, a.offers(t, runctl.OfferQuery{GPU: runctl.GPU{Model: "RTX4090", Count: 16}}))
+}
+
+func TestWhatIsSoldOutOrLargerThanAHostIsNoOfferWhateverElseTheCatalogSays(t *testing.T) {
+	p := over(t, replying(200, `{"gpus":[
+		{"id":"NVIDIA L4","memory":24,"price":{"secure":0.4},"maxCount":{"secure":2},"availability":"HIGH","dataCenters":[
+			{"id":"US-KS-2","availability":"NONE"},{"id":"EU-RO-1","availability":"LOW"}]},
+		{"id":"NVIDIA L40","memory":48,"price":{"secure":0.9},"maxCount":{"secure":1},"availability":"HIGH"},
+		{"id":"NVIDIA L40S","memory":48,"price":{"secure":0.9},"maxCount":{"secure":2},"availability":"NONE"},
+		{"id":"NVIDIA A40","memory":48,"price":{"secure":0.9},"maxCount":{"secure":2},"availability":"LOW"}]}`))
+	all, err := p.Offers(t.Context(), runctl.OfferQuery{GPU: runctl.GPU{Count: 2}})
+	require.NoError(t, err)
+	got := map[string]int{}
+	for _, o := range all {
+		got[o.GPU.Model+" "+o.Region]++
+	}
+	assert.Equal(t, map[string]int{"L4 EU-RO-1": 2, "A40 ": 2}, got, "where no place is named, RunPod chooses")
 }
 
 func TestAnOpenQueryHasTheUsualNumbersAndMachinesWithoutGPUs(t *testing.T) {

@@ -159,6 +159,13 @@ func TestAListingIsWholeOrAnError(t *testing.T) {
 		assert.Error(t, err, what)
 		assert.Empty(t, all, what)
 	}
+	asked := 0
+	_, err := over(t, carry(func(r *http.Request) (*http.Response, error) {
+		asked++
+		return replying(200, `{"pods":[],"pagination":{"nextCursor":"again"}}`)(r)
+	})).List(t.Context(), runctl.ListQuery{})
+	assert.Error(t, err)
+	assert.Equal(t, 2, asked, "a cursor that comes back ends it")
 	all, err := over(t, replying(200, `{"pods":[],"pagination":{"nextCursor":null}}`)).List(t.Context(), runctl.ListQuery{})
 	assert.NoError(t, err)
 	assert.Empty(t, all)
