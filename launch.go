@@ -245,6 +245,8 @@ func (c *Client) request(p *plan, st *keyState, a *account, o Offer) LaunchReque
 		j := *p.job
 		r.Job = &j
 	}
+	// Of a machine by hand nobody knows what will be on it.
+	r.KeepDisk = o.Keeps && (p.job == nil || len(p.job.Outputs) > 0 && !p.job.DiscardOutputs)
 	r.Boot = bootScript(a, r, p.job)
 	return r
 }

@@ -84,6 +84,9 @@ type LaunchRequest struct {
 	MaxHourly Money         // for markets with bids; zero: the offer's price
 	Image     string        // container image, where the provider boots containers
 	Disk      int64         // MiB; 0: the provider's default
+	// KeepDisk: at its own end the machine keeps its disk, as the offer's Keeps promises, for it may hold the only copy
+	// of something. Without it nobody needs what the machine leaves.
+	KeepDisk bool
 	// Options are only those whose ForProvider is this provider's Kind. A provider that is handed another's
 	// may ignore it or refuse the launch with ErrInvalid and NotStarted.
 	Options []LaunchOption
@@ -149,6 +152,12 @@ type Process interface {
 type Stopper interface {
 	Stop(ctx context.Context, id string) error  // asks; StateStopped follows
 	Start(ctx context.Context, id string) error // asks; StateRunning follows
+}
+
+// Placer is implemented by providers whose launch options may tie a machine to a place, such as a volume that is there.
+type Placer interface {
+	// Zones returns the zones of the offers that a launch with these options may use; none: all.
+	Zones(ctx context.Context, options []LaunchOption) ([]string, error)
 }
 
 // Notifier is implemented by providers that can tell when something changed, so that waiters wake at

@@ -235,8 +235,16 @@ func (c *Client) chooseOffers(ctx context.Context, p *plan) error {
 		}
 	}
 	var refused error
+	places, err := c.placesOf(ctx, p)
+	if err != nil {
+		return err
+	}
 	for _, o := range candidates {
-		if err := c.allowed(p, o); err != nil {
+		err := c.allowed(p, o)
+		if err == nil {
+			err = places.allow(o)
+		}
+		if err != nil {
 			if refused == nil {
 				refused = err
 			}

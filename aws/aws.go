@@ -1,0 +1,209 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/pricing"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go/middleware"
+
+	"runctl"
+)
+
+// Provider is one region of an AWS account. Make it with [New]; it may be used concurrently. It remembers what does not
+// change from one launch to the next, each for a stated time, and nothing on which a promise rests.
+type Provider struct {
+	cfg     Config
+	sdk     awssdk.Config
+	ec2     *ec2.Client
+	ssm     *ssm.Client
+	pricing *pricing.Client
+
+	young    newborns
+	launches memo[*ec2.RunInstancesInput] // by client token: a repetition must be the same request
+	types    memo[[]machineType]
+	places   memo[map[string][]string] // by type: the zones that have it
+	prices   priceBook
+	spots    memo[map[string]runctl.Price] // by the types asked for: type/zone
+	images   memo[image]
+	groups   memo[string] // by owner and VPC
+	subnets  memo[map[string]subnet]
+	vpc      memo[string]
+	rules    memo[string] // by security group: the address that it lets in
+}
+
+// New checks the configuration. It does no I/O.
+func New(cfg Config) (*Provider, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	sdk := cfg.Config.Copy()
+	sdk.Region, sdk.AppID = cfg.Region, "runctl"
+	sdk.Credentials = &chain{sdk.Credentials}
+	return &Provider{
+		cfg: cfg, sdk: sdk,
+		ec2:     ec2.NewFromConfig(sdk, func(o *ec2.Options) { o.Retryer = patient() }),
+		ssm:     ssm.NewFromConfig(sdk, func(o *ssm.Options) { o.Retryer = patient() }),
+		pricing: pricing.NewFromConfig(sdk, func(o *pricing.Options) { o.Retryer, o.Region = patient(), pricingRegion(cfg.Region) }),
+	}, nil
+}
+
+// EC2 returns the SDK's client, for what else EC2 can do.
+func (p *Provider) EC2() *ec2.Client { return p.ec2 }
+
+// SSM returns the SDK's client of Systems Manager.
+func (p *Provider) SSM() *ssm.Client { return p.ssm }
+
+// patient repeats what was throttled or not answered, three tries in all. It is for calls that change nothing, and for
+// those that may be made twice.
+func patient() awssdk.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 3, 2*time.Second, ratelimit.None
+	})
+}
+
+// once makes a call once. Repeating a launch is the client's business, and so is another zone: EC2 says that it has no
+// capacity with a status of 500, which the SDK would try again.
+func once(o *ec2.Options) { o.Retryer = awssdk.NopRetryer{} }
+
+// Info implements [runctl.Provider]. EC2 honours client tokens. It documents no bound for how long a new machine may
+// be missing from a listing, so absence proves nothing.
+func (p *Provider) Info() runctl.Info {
+	return runctl.Info{Name: p.cfg.Name, Kind: DefaultName, Idempotent: !p.cfg.TokensIgnored, Rate: p.cfg.Rate, Boots: true,
+		Markets: runctl.OnDemand | runctl.Spot, EndsItself: true, Region: p.cfg.Region, Credentials: "the AWS SDK's chain"}
+}
+
+// Format prints whose provider it is, and no credentials, whatever the verb.
+func (p *Provider) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "aws.Provider(%s)", p.cfg.Region) }
+
+// Get implements [runctl.Provider] with one request. EC2 remembers a machine for about an hour after its end; later it
+// is ErrNotFound. One that was launched here a moment ago, and that EC2 does not know yet, is ErrUnavailable.
+func (p *Provider) Get(ctx context.Context, id string) (runctl.Instance, error) {
+	v, seen, err := p.describe(ctx, id)
+	if err != nil {
+		return runctl.Instance{}, err
+	}
+	return p.instance(v, seen), nil
+}
+
+// describe reads one machine's record, and the cloud's clock.
+func (p *Provider) describe(ctx context.Context, id string) (*types.Instance, time.Time, error) {
+	if err := checkID(id); err != nil {
+		return nil, time.Time{}, err
+	}
+	out, err := p.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+	if err != nil {
+		return nil, time.Time{}, p.young.judge(id, classify(err))
+	}
+	for _, r := range out.Reservations {
+		for n := range r.Instances {
+			if awssdk.ToString(r.Instances[n].InstanceId) == id {
+				p.young.forget(id)
+				return &r.Instances[n], clock(out.ResultMetadata), nil
+			}
+		}
+	}
+	return nil, time.Time{}, fmt.Errorf("asked for %s, and the reply is about something else", id)
+}
+
+const (
+	pageSize = 1000 // machines in a page, the most that EC2 gives
+	maxPages = 200
+)
+
+// List implements [runctl.Provider]: a page for each thousand machines. With an owner EC2 is asked for those alone.
+func (p *Provider) List(ctx context.Context, q runctl.ListQuery) ([]runctl.Instance, error) {
+	in := &ec2.DescribeInstancesInput{MaxResults: awssdk.Int32(pageSize)}
+	if q.Owner != "" {
+		in.Filters = filter("tag:"+ownerTag, q.Owner)
+	}
+	var all []runctl.Instance
+	err := pages(func(token *string) (*string, error) {
+		in.NextToken = token
+		out, err := p.ec2.DescribeInstances(ctx, in)
+		if err != nil {
+			return nil, classify(err)
+		}
+		seen := clock(out.ResultMetadata)
+		for _, r := range out.Reservations {
+			for n := range r.Instances {
+				v := &r.Instances[n]
+				if awssdk.ToString(v.InstanceId) == "" {
+					return nil, errors.New("a machine of the listing has no id")
+				}
+				all = append(all, p.instance(v, seen))
+			}
+		}
+		return out.NextToken, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// pages calls for one page after the other, until there is no next. A token that comes twice would be for ever.
+func pages(page func(token *string) (next *string, err error)) error {
+	seen := map[string]bool{}
+	var token *string
+	for range maxPages {
+		next, err := page(token)
+		if err != nil {
+			return err
+		}
+		name := awssdk.ToString(next)
+		if name == "" {
+			return nil
+		}
+		if seen[name] {
+			break
+		}
+		seen[name], token = true, next
+	}
+	return errors.New("the listing does not end")
+}
+
+func filter(name string, values ...string) []types.Filter {
+	return []types.Filter{{Name: awssdk.String(name), Values: values}}
+}
+
+// clock is the cloud's, from the reply's Date; zero where it has none.
+func clock(m middleware.Metadata) time.Time {
+	at, _ := awsmiddleware.GetServerTime(m)
+	return at
+}
+
+// Terminate implements [runctl.Provider]. The machine's own disks go with it; data volumes stay.
+func (p *Provider) Terminate(ctx context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	_, err := p.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	return p.young.judge(id, classify(err))
+}
+
+var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)
+
+// checkID refuses what cannot be an id: nobody has it.
+func checkID(id string) error {
+	if instanceID.MatchString(id) {
+		return nil
+	}
+	return &runctl.Error{Kind: runctl.ErrNotFound, Scope: runctl.ScopeRequest, NotStarted: true, Msg: "this is not the id of an EC2 instance"}
+}
+
+var (
+	_ runctl.Provider  = (*Provider)(nil)
+	_ runctl.Stopper   = (*Provider)(nil)
+	_ runctl.Connector = (*Provider)(nil)
+)

@@ -1,0 +1,74 @@
+package aws
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// memo keeps answers by name for as long as its user says. Its zero value works. One question is asked at a time: who
+// waits for the same answer meanwhile gets it without asking. Failures are not kept.
+type memo[T any] struct {
+	mu   sync.Mutex
+	busy chan struct{} // holds a token while nobody asks
+	kept map[string]kept[T]
+}
+
+type kept[T any] struct {
+	v  T
+	at time.Time
+}
+
+// get returns what is kept, unless it is older than age, or what ask answers.
+func (m *memo[T]) get(ctx context.Context, name string, age time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	var none T
+	if v, ok := m.look(name, age); ok {
+		return v, nil
+	}
+	m.mu.Lock()
+	if m.busy == nil {
+		m.busy = make(chan struct{}, 1)
+		m.busy <- struct{}{}
+	}
+	busy := m.busy
+	m.mu.Unlock()
+	select {
+	case <-busy:
+		defer func() { busy <- struct{}{} }()
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+	if v, ok := m.look(name, age); ok {
+		return v, nil
+	}
+	v, err := ask(ctx)
+	if err != nil {
+		return none, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil {
+		m.kept = map[string]kept[T]{}
+	}
+	for other, k := range m.kept {
+		if time.Since(k.at) > age {
+			delete(m.kept, other)
+		}
+	}
+	m.kept[name] = kept[T]{v, time.Now()}
+	return v, nil
+}
+
+func (m *memo[T]) look(name string, age time.Duration) (T, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.kept[name]
+	return k.v, ok && time.Since(k.at) <= age
+}
+
+// forget drops what is kept under every name.
+func (m *memo[T]) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.kept)
+}
