@@ -236,11 +236,7 @@ func (c *Client) request(p *plan, st *keyState, a *account, o Offer) LaunchReque
 		AuthorizedKey: c.authorizedKey(label),
 	}
 	r.MaxHourly = bid(p.spec)
-	for _, opt := range p.spec.Options {
-		if opt.ForProvider() == a.info.Kind {
-			r.Options = append(r.Options, opt)
-		}
-	}
+	r.Options = c.optionsFor(a, p.spec)
 	if p.job != nil && c.road(a, o, p) == RoadJob {
 		j := *p.job
 		r.Job = &j

@@ -154,10 +154,11 @@ type Stopper interface {
 	Start(ctx context.Context, id string) error // asks; StateRunning follows
 }
 
-// Placer is implemented by providers whose launch options may tie a machine to a place, such as a volume that is there.
-type Placer interface {
-	// Zones returns the zones of the offers that a launch with these options may use; none: all.
-	Zones(ctx context.Context, options []LaunchOption) ([]string, error)
+// Fitter is implemented by providers whose launch options fit some offers only, such as a volume that is in one zone.
+type Fitter interface {
+	// Fits returns a function that says why an offer of the provider cannot be launched with these options; nil: it can
+	// be. The client asks once, before it chooses among offers, also without options.
+	Fits(ctx context.Context, options []LaunchOption) (func(Offer) error, error)
 }
 
 // Notifier is implemented by providers that can tell when something changed, so that waiters wake at

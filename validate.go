@@ -235,14 +235,14 @@ func (c *Client) chooseOffers(ctx context.Context, p *plan) error {
 		}
 	}
 	var refused error
-	places, err := c.placesOf(ctx, p)
+	fits, err := c.fitting(ctx, p)
 	if err != nil {
 		return err
 	}
 	for _, o := range candidates {
 		err := c.allowed(p, o)
 		if err == nil {
-			err = places.allow(o)
+			err = fits.check(o)
 		}
 		if err != nil {
 			if refused == nil {

@@ -39,6 +39,7 @@ type Provider struct {
 	groups   memo[string] // by owner and VPC
 	subnets  memo[map[string]subnet]
 	vpc      memo[string]
+	volumes  memo[[]types.Volume]
 	rules    memo[string] // by security group: the address that it lets in
 }
 

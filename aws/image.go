@@ -34,13 +34,21 @@ type image struct {
 	size int32  // GiB of it, at least
 }
 
-// image finds what a machine boots: by its id, by the name of a parameter, or by what suits the type. It is looked up
-// again after an hour.
-func (p *Provider) image(ctx context.Context, name string, s shape) (image, error) {
+// imageFor finds what a machine of the shape boots: what was named, or what suits it.
+func (p *Provider) imageFor(ctx context.Context, name string, s shape) (image, error) {
 	if name == "" {
 		name = strings.ReplaceAll(defaultImages[s.driver], "%s", s.arch)
 	}
-	img, err := p.images.get(ctx, name, imageAge, func(ctx context.Context) (image, error) {
+	img, err := p.image(ctx, name)
+	if err == nil && img.arch != s.arch {
+		err = invalid("Image: %s is for %s, and %s is %s: name another in LaunchOptions.Image", img.id, img.arch, s.name, s.arch)
+	}
+	return img, err
+}
+
+// image finds an image by its id, or by the name of a parameter. It is looked up again after an hour.
+func (p *Provider) image(ctx context.Context, name string) (image, error) {
+	return p.images.get(ctx, name, imageAge, func(ctx context.Context) (image, error) {
 		id := name
 		if strings.HasPrefix(name, "/") {
 			out, err := p.ssm.GetParameter(ctx, &ssm.GetParameterInput{Name: &name})
@@ -63,10 +71,6 @@ func (p *Provider) image(ctx context.Context, name string, s shape) (image, erro
 		}
 		return imageOf(&out.Images[0])
 	})
-	if err == nil && img.arch != s.arch {
-		err = invalid("Image: %s is for %s, and %s is %s: name another in LaunchOptions.Image", img.id, img.arch, s.name, s.arch)
-	}
-	return img, err
 }
 
 // noImage says which image could not be had, where that is the reason.

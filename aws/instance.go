@@ -73,7 +73,7 @@ func born(v *types.Instance) time.Time {
 	return at
 }
 
-var transition = regexp.MustCompile(`\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT\)`)
+var transition = regexp.MustCompile(`\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)`)
 
 // changed is the time in a StateTransitionReason such as "User initiated (2026-11-02 10:04:05 GMT)"; zero without one.
 func changed(reason string) time.Time {

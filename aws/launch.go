@@ -70,7 +70,7 @@ func (p *Provider) plan(ctx context.Context, req runctl.LaunchRequest, token str
 	if err := p.free(ctx, o.Volumes, s.zone); err != nil {
 		return nil, err
 	}
-	img, err := p.image(ctx, o.Image, s)
+	img, err := p.imageFor(ctx, o.Image, s)
 	if err != nil {
 		return nil, err
 	}

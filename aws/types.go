@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -95,6 +96,9 @@ func typeOf(v *types.InstanceTypeInfo) (machineType, bool) {
 	return t, t.name != "" && t.arch != "" && t.markets != 0 && !strings.ContainsAny(t.name, "/ ")
 }
 
+// aliases are EC2's own names for what drivers call otherwise.
+var aliases = map[string]string{"RTX PRO Server 6000": "RTX PRO 6000 Blackwell Server Edition"}
+
 // gpuOf names a GPU in the canonical way: EC2's "H100" is H100-SXM. A fraction of one is a model of its own, so that
 // nobody gets it for a whole.
 func gpuOf(v types.GpuDeviceInfo) runctl.GPU {
@@ -103,7 +107,8 @@ func gpuOf(v types.GpuDeviceInfo) runctl.GPU {
 		memory = int64(awssdk.ToInt32(v.MemoryInfo.SizeInMiB))
 	}
 	count := int(awssdk.ToInt32(v.Count))
-	g, ok := nvidia.Named(awssdk.ToString(v.Name), memory)
+	name := awssdk.ToString(v.Name)
+	g, ok := nvidia.Named(cmp.Or(aliases[name], name), memory)
 	if !ok {
 		return runctl.GPU{}
 	}

@@ -6,8 +6,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -49,50 +49,22 @@ func parseMounts(s string) ([]Volume, error) {
 	return all, o.check()
 }
 
+// recordAge is for how long a data volume's record is believed: choosing an offer and launching it share one look.
+const recordAge = 10 * time.Second
+
 // records reads the records of data volumes.
 func (p *Provider) records(ctx context.Context, all []Volume) ([]types.Volume, error) {
 	var ids []string
 	for _, v := range all {
 		ids = append(ids, v.ID)
 	}
-	out, err := p.ec2.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{VolumeIds: ids})
-	if err != nil {
-		return nil, classify(err)
-	}
-	return out.Volumes, nil
-}
-
-// Zones implements [runctl.Placer]: a data volume is in one zone, and so must be the machine; and so with a subnet.
-func (p *Provider) Zones(ctx context.Context, options []runctl.LaunchOption) ([]string, error) {
-	o, err := p.options(options)
-	if err != nil {
-		return nil, err
-	}
-	var zones []string
-	if o.Subnet != "" {
-		nets, err := p.ownSubnets(ctx, []string{o.Subnet})
+	return p.volumes.get(ctx, strings.Join(ids, ","), recordAge, func(ctx context.Context) ([]types.Volume, error) {
+		out, err := p.ec2.DescribeVolumes(ctx, &ec2.DescribeVolumesInput{VolumeIds: ids})
 		if err != nil {
-			return nil, err
+			return nil, classify(err)
 		}
-		for zone := range nets {
-			zones = append(zones, zone)
-		}
-	}
-	if len(o.Volumes) == 0 {
-		return zones, nil
-	}
-	found, err := p.records(ctx, o.Volumes)
-	if err != nil {
-		return nil, beforehand(err)
-	}
-	for _, v := range found {
-		zone := awssdk.ToString(v.AvailabilityZone)
-		if len(zones) > 0 && !slices.Contains(zones, zone) {
-			return nil, invalid("LaunchOptions: %s is in %s, and something else that is named is in %s: one machine cannot be in both", awssdk.ToString(v.VolumeId), zone, zones[0])
-		}
-		zones = []string{zone}
-	}
-	return zones, nil
+		return out.Volumes, nil
+	})
 }
 
 // free checks that the data volumes can be attached to a machine in the zone, before there is one.
@@ -172,5 +144,3 @@ func mount(ctx context.Context, m runctl.Machine, v Volume) error {
 
 // mountKinds are what the script's exit codes mean.
 var mountKinds = map[int]runctl.Kind{1: runctl.ErrUnavailable, 3: runctl.ErrUnavailable, 4: runctl.ErrInvalid, 5: runctl.ErrConflict}
-
-var _ runctl.Placer = (*Provider)(nil)
