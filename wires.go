@@ -63,6 +63,9 @@ func (c *Client) wired(ctx context.Context, a *account, i Instance) (Machine, *w
 	if err != nil {
 		return nil, nil, err
 	}
+	if by, ok := m.(interface{ Over() string }); ok { // of several ways, which
+		c.log.Info("connected", "provider", a.info.Name, "id", i.ID, "over", by.Over())
+	}
 	w.machine = m
 	return m, w, nil
 }

@@ -38,8 +38,8 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 	if v.State == nil || v.State.Name != types.InstanceStateNameRunning {
 		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: "the machine does not run"}
 	}
-	cfg := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}
-	if err := p.road(ctx, v, &cfg); err != nil {
+	cfg, road := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}, p.roadOf(v)
+	if err := p.reach(ctx, v, road, &cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Trust, err = p.trust(ctx, v, a); err != nil {
@@ -53,8 +53,17 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 		_ = m.Close()
 		return nil, err
 	}
-	return m, nil
+	return &Machine{m, road}, nil
 }
+
+// Machine is a machine that is entered: an [sshmachine.Machine], and how it is reached.
+type Machine struct {
+	*sshmachine.Machine
+	road Road
+}
+
+// Over is the road, for people.
+func (m *Machine) Over() string { return string(m.road) }
 
 // roadOf is how a machine is entered.
 func (p *Provider) roadOf(v *types.Instance) Road {
@@ -89,14 +98,17 @@ func (p *Provider) trust(ctx context.Context, v *types.Instance, a runctl.Access
 	return sshmachine.Challenge([]byte(nonce)), nil
 }
 
-// road says where the machine's sshd is reached.
-func (p *Provider) road(ctx context.Context, v *types.Instance, cfg *sshmachine.Config) error {
-	id, addr := awssdk.ToString(v.InstanceId), awssdk.ToString(v.PublicIpAddress)
+// reach says where the machine's sshd is reached.
+func (p *Provider) reach(ctx context.Context, v *types.Instance, road Road, cfg *sshmachine.Config) error {
+	if road == RoadSSM {
+		return unsupported("machines with an instance profile are entered through SSM; set Road to ssh to enter them by their address")
+	}
+	addr := awssdk.ToString(v.PublicIpAddress)
 	if p.cfg.Private {
 		addr = awssdk.ToString(v.PrivateIpAddress)
 	}
 	if addr == "" {
-		return &runctl.Error{ID: id, Kind: runctl.ErrUnavailable, Msg: "the machine has no address that can be reached: its subnet gives none, or it is just starting"}
+		return &runctl.Error{Kind: runctl.ErrUnavailable, Msg: "the machine has no address that can be reached: its subnet gives none, or it is just starting"}
 	}
 	cfg.Addr, cfg.Dial = net.JoinHostPort(addr, strconv.Itoa(int(p.cfg.SSHPort))), p.cfg.Dial
 	return p.letIn(ctx, v)

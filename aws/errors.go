@@ -118,7 +118,11 @@ func classify(err error) error {
 	} else if r, ok := statuses[status]; ok {
 		return &runctl.Error{Kind: r.kind, Scope: r.scope, NotStarted: !r.mayRun, RetryAfter: after(reply), Msg: r.hint, Err: err}
 	}
-	if status == 0 && unsent(err) {
+	switch {
+	case status != 0 || !unsent(err):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &runctl.Error{NotStarted: true, Err: err}
+	default:
 		return &runctl.Error{Kind: runctl.ErrUnavailable, NotStarted: true, Msg: "AWS cannot be reached", Err: err}
 	}
 	return err

@@ -33,10 +33,11 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 	out, err := p.ec2.RunInstances(ctx, in, once)
 	if err != nil {
 		err = classify(err)
-		if errors.Is(err, runctl.ErrNotFound) || errors.Is(err, runctl.ErrInvalid) { // what was remembered may be gone
-			p.launches.forget()
-			p.groups.forget()
-			p.images.forget()
+		if errors.Is(err, runctl.ErrNotFound) || errors.Is(err, runctl.ErrInvalid) { // of what was remembered, something may be gone
+			p.launches.forget(token)
+			p.groups.clear()
+			p.images.clear()
+			p.subnets.clear()
 			err = beforehand(err)
 		}
 		return runctl.Instance{}, err

@@ -66,8 +66,15 @@ func (m *memo[T]) look(name string, age time.Duration) (T, bool) {
 	return k.v, ok && time.Since(k.at) <= age
 }
 
-// forget drops what is kept under every name.
-func (m *memo[T]) forget() {
+// forget drops what is kept under a name.
+func (m *memo[T]) forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.kept, name)
+}
+
+// clear drops all that is kept.
+func (m *memo[T]) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.kept)
