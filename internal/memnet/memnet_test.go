@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -51,5 +54,53 @@ func TestNobodyThereIsARefusal(t *testing.T) {
 		assert.Error(t, err)
 		_, err = n.DialContext(t.Context(), "tcp", "b.test:80")
 		assert.ErrorContains(t, err, "refused")
+	})
+}
+
+// torn is a body that nobody may read any more once it is closed.
+type torn struct {
+	io.Reader
+	closed atomic.Bool
+}
+
+func (b *torn) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errors.New("closed")
+	}
+	return b.Reader.Read(p)
+}
+
+func (b *torn) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+func TestWholeSendsWhatItsCallerClosesTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var body *torn
+		early := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			_ = body.Close() // as soon as a reply is on its way
+			_, _ = w.Write(b)
+		})
+		var n Net
+		c := &http.Client{Transport: Whole(n.Serve(t, "a.test", early))}
+		for range 20 {
+			body = &torn{Reader: strings.NewReader(strings.Repeat("x", 10_000))}
+			req, err := http.NewRequest("POST", "http://a.test/", body)
+			require.NoError(t, err)
+			req.ContentLength = 10_000
+			resp, err := c.Do(req)
+			require.NoError(t, err)
+			b, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			_ = resp.Body.Close()
+			require.Len(t, b, 10_000)
+		}
+		resp, err := c.Get("http://a.test/")
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		_, err = c.Post("http://a.test/", "text/plain", iotest.ErrReader(errors.New("torn")))
+		assert.ErrorContains(t, err, "torn")
 	})
 }
