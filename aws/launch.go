@@ -68,6 +68,10 @@ func (p *Provider) plan(ctx context.Context, req runctl.LaunchRequest, token str
 	if err != nil {
 		return nil, err
 	}
+	data, err := userData(req.Boot, req.AuthorizedKey, o.UserData)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.free(ctx, o.Volumes, s.zone); err != nil {
 		return nil, err
 	}
@@ -76,10 +80,6 @@ func (p *Provider) plan(ctx context.Context, req runctl.LaunchRequest, token str
 		return nil, err
 	}
 	disk, err := img.disk(req.Disk)
-	if err != nil {
-		return nil, err
-	}
-	data, err := userData(req.Boot, req.AuthorizedKey, o.UserData)
 	if err != nil {
 		return nil, err
 	}

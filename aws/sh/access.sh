@@ -2,11 +2,12 @@
 umask 077
 s=${RUNCTL_SYSROOT:-} # where the machine's root is; empty but in tests
 mkdir -p "$s/etc/runctl" "$s/var/log"
-b=$s/etc/runctl/boot
+b=$s/etc/runctl/boot log=$s/var/log/runctl-boot.log
+: 2>/dev/null >>"$log" || log=/dev/null
 if boot >"$b.new" && mv -f "$b.new" "$b"; then
-	sh "$b" </dev/null >>"$s/var/log/runctl-boot.log" 2>&1
+	sh "$b" </dev/null >>"$log" 2>&1
 else # no room for it
-	boot | sh
+	boot | sh >>"$log" 2>&1
 fi
 printf '%s\n' "$nonce" >"$s/etc/runctl/nonce"
 if [ -n "$key" ]; then
