@@ -52,9 +52,12 @@ func refusal(code string) string {
 
 // RoundTrip implements [http.RoundTripper].
 func (s *stub) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
+	var body []byte
+	var err error
+	if r.Body != nil {
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
 	}
 	form, action := url.Values{"": {string(body)}}, r.URL.Host
 	kind := "text/plain"
