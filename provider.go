@@ -161,6 +161,13 @@ type Fitter interface {
 	Fits(ctx context.Context, options []LaunchOption) (func(Offer) error, error)
 }
 
+// Sweeper is implemented by providers that make things beside machines, such as security groups.
+type Sweeper interface {
+	// Sweep ends what was made for the owner's machines, who has none any more. What is still in use, or is not certainly
+	// ours, stays, and is no error. Reap calls it.
+	Sweep(ctx context.Context, owner string) error
+}
+
 // Notifier is implemented by providers that can tell when something changed, so that waiters wake at
 // once instead of at the next look.
 type Notifier interface {

@@ -61,8 +61,11 @@ func (c *Client) Reap(ctx context.Context, r ReapRequest) ([]Reaped, error) {
 	rule := func(i Instance) string { return c.due(i, r.Grace, abandoned) }
 	due, joined := each(ctx, c, func(ctx context.Context, a *account) ([]Reaped, error) {
 		first := c.fresh(ctx, a)
-		if first.err != nil || !slices.ContainsFunc(first.list, func(i Instance) bool { return rule(i) != "" }) {
+		if first.err != nil {
 			return nil, first.err
+		}
+		if !slices.ContainsFunc(first.list, func(i Instance) bool { return rule(i) != "" }) {
+			return nil, c.sweep(ctx, a, first.list, r)
 		}
 		if err := sleep(ctx, a.info.Poll); err != nil {
 			return nil, err
@@ -88,6 +91,19 @@ func (c *Client) Reap(ctx context.Context, r ReapRequest) ([]Reaped, error) {
 		}
 	}
 	return due, joined
+}
+
+// sweep lets a provider end what machines have left behind, when a complete listing has no machine of the owner's any
+// more: whatever is due is for another pass.
+func (c *Client) sweep(ctx context.Context, a *account, list []Instance, r ReapRequest) error {
+	s, ok := As[Sweeper](a.Provider)
+	if !ok || r.DryRun || slices.ContainsFunc(list, func(i Instance) bool { return i.Mark.Owner == c.cfg.Owner && i.State.Billing() }) {
+		return nil
+	}
+	_, err := call(ctx, c, a, Event{Op: "sweep"}, c.cfg.Deadlines.Call, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.Sweep(ctx, c.cfg.Owner)
+	})
+	return err
 }
 
 // due names the rule that condemns a machine, "" for none.

@@ -57,9 +57,10 @@ var codes = map[string]rule{
 	"AuthFailure": keys, "InvalidClientTokenId": keys, "SignatureDoesNotMatch": keys, "IncompleteSignature": keys, "InvalidAccessKeyId": keys,
 	"MissingAuthenticationToken": keys, "UnrecognizedClientException": keys, "InvalidSignatureException": keys, "NotAuthorized": keys,
 	"ExpiredToken": keys, "ExpiredTokenException": keys, "TokenRefreshRequired": keys, "RequestExpired": keys, "RequestTimeTooSkewed": keys,
-	"InvalidIdentityToken": keys, "IDPRejectedClaim": keys, "Blocked": keys, "InvalidToken": keys, "MissingAuthenticationTokenException": keys,
+	"InvalidIdentityToken": keys, "IDPRejectedClaim": keys, "InvalidToken": keys, "MissingAuthenticationTokenException": keys,
 	"UnauthorizedOperation": denied, "AccessDenied": denied, "AccessDeniedException": denied, "OptInRequired": denied, "RegionDisabledException": denied,
 	"SubscriptionRequiredException": denied, "AllAccessDisabled": denied,
+	"Blocked": {kind: runctl.ErrPayment, scope: runctl.ScopeAccount, hint: "AWS has blocked the account: its support says why"},
 
 	"RequestLimitExceeded": tooFast, "Throttling": tooFast, "ThrottlingException": tooFast, "ThrottledException": tooFast, "RequestThrottled": tooFast,
 	"RequestThrottledException": tooFast, "TooManyRequestsException": tooFast, "EC2ThrottledException": tooFast, "SlowDown": tooFast,

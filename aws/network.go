@@ -14,7 +14,10 @@ import (
 	"runctl"
 )
 
-const networkAge = 6 * time.Hour
+const (
+	networkAge = 6 * time.Hour
+	groupAge   = time.Minute // a group is swept when its owner has no machine
+)
 
 // subnet is where a machine's interface is.
 type subnet struct{ id, zone, vpc string }
@@ -106,7 +109,7 @@ func (p *Provider) defaultVPC(ctx context.Context) (string, error) {
 
 // group finds the owner's security group in a VPC, or makes it. It lets everything out and nothing in.
 func (p *Provider) group(ctx context.Context, owner, vpc string) (string, error) {
-	return p.groups.get(ctx, owner+"/"+vpc, networkAge, func(ctx context.Context) (string, error) {
+	return p.groups.get(ctx, owner+"/"+vpc, groupAge, func(ctx context.Context) (string, error) {
 		if id, err := p.findGroup(ctx, owner, vpc); id != "" || err != nil {
 			return id, err
 		}
@@ -141,3 +144,25 @@ func (p *Provider) findGroup(ctx context.Context, owner, vpc string) (string, er
 	}
 	return awssdk.ToString(out.SecurityGroups[0].GroupId), nil
 }
+
+// Sweep implements [runctl.Sweeper]: it deletes the owner's own security groups. One that anything is still in stays.
+func (p *Provider) Sweep(ctx context.Context, owner string) error {
+	out, err := p.ec2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{
+		Filters: slices.Concat(filter("group-name", groupName(owner)), filter("tag:"+ownerTag, owner))})
+	if err != nil {
+		return classify(err)
+	}
+	p.groups.clear()
+	for _, g := range out.SecurityGroups {
+		if awssdk.ToString(g.GroupName) != groupName(owner) || tagOf(g.Tags, ownerTag) != owner {
+			continue
+		}
+		_, err := p.ec2.DeleteSecurityGroup(ctx, &ec2.DeleteSecurityGroupInput{GroupId: g.GroupId}, once)
+		if code := codeOf(err); err != nil && code != "DependencyViolation" && code != "InvalidGroup.InUse" && code != "InvalidGroup.NotFound" {
+			return classify(err)
+		}
+	}
+	return nil
+}
+
+var _ runctl.Sweeper = (*Provider)(nil)

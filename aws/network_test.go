@@ -210,3 +210,20 @@ func TestWhoAsksMeanwhileGetsTheSameAnswer(t *testing.T) {
 		assert.Equal(t, 2, v)
 	})
 }
+
+func TestAnOwnersGroupIsSweptWhenNothingIsInItAndNobodyElsesIs(t *testing.T) {
+	s, p := newStub(t)
+	group := func(id, name, owner string) string {
+		return "<item><groupId>" + id + "</groupId><groupName>" + name + "</groupName><tagSet><item><key>runctl:owner</key><value>" + owner + "</value></item></tagSet></item>"
+	}
+	s.says("DescribeSecurityGroups", "<securityGroupInfo>"+group("sg-0000000000000001", "runctl-me", "me")+group("sg-0000000000000002", "runctl-you", "you")+
+		group("sg-0000000000000003", "runctl-me", "you")+group("sg-0000000000000004", "default", "me")+"</securityGroupInfo>")
+	s.says("DeleteSecurityGroup", "<return>true</return>")
+	require.NoError(t, p.Sweep(t.Context(), "me"))
+	assert.Equal(t, 1, s.count("DeleteSecurityGroup"))
+	assert.Equal(t, "sg-0000000000000001", s.last("DeleteSecurityGroup").Get("GroupId"))
+	s.refuses("DeleteSecurityGroup", 400, "DependencyViolation")
+	assert.NoError(t, p.Sweep(t.Context(), "me"), "what is in use stays, and that is no error")
+	s.refuses("DeleteSecurityGroup", 403, "UnauthorizedOperation")
+	assert.ErrorIs(t, p.Sweep(t.Context(), "me"), runctl.ErrAuth)
+}
