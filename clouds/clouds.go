@@ -8,6 +8,7 @@ import (
 	"runctl"
 	"runctl/fake"
 	"runctl/local"
+	"runctl/lyceum"
 	"runctl/runpod"
 	"runctl/ssh"
 )
@@ -15,7 +16,7 @@ import (
 // Registry returns a new registry of all providers of this module, which the caller may add to.
 func Registry() *runctl.Registry {
 	r := &runctl.Registry{}
-	for _, f := range []runctl.Factory{inMemory, local.Factory, runpod.Factory, ssh.Factory} {
+	for _, f := range []runctl.Factory{inMemory, local.Factory, lyceum.Factory, runpod.Factory, ssh.Factory} {
 		r.Register(f)
 	}
 	return r
