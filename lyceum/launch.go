@@ -95,12 +95,15 @@ func refusal(err error) error {
 // alone proves nothing.
 func (v *VM) differs(asked createVM) string {
 	bought := v.Bought.word()
-	_, count := v.hardware()
+	profile, count := v.hardware()
+	_, known := parts[profile] // other names for the same hardware are possible
 	switch {
 	case string(v.DisplayName) != asked.Name:
 		return fmt.Sprintf("is named %q instead of what it was told; use a shorter owner and key", clip(v.DisplayName))
 	case bought != "" && bought != Text(asked.Bought).word():
 		return fmt.Sprintf("is %q instead of %s", clip(v.Bought), asked.Bought)
+	case known && profile != asked.Profile:
+		return fmt.Sprintf("is of the kind %s instead of %s", profile, asked.Profile)
 	case count != 0 && count != asked.Specs.GPUs:
 		return fmt.Sprintf("has %d GPUs instead of %d", count, asked.Specs.GPUs)
 	}

@@ -200,11 +200,13 @@ func (p *Provider) runKinds(ctx context.Context) (map[string]runctl.Money, error
 			Price   Text `json:"price_per_hour"`
 		} `json:"machine_types"`
 	}
-	for path, out := range map[string]any{"/user/quotas/available-hardware": &may, "/machine-types": &types} {
-		if _, err := p.api.Do(ctx, rest.Request{Method: "GET", Path: path}, out); err != nil {
-			if err = optional(ctx, err); err != nil {
-				return nil, err
-			}
+	for _, c := range []struct {
+		path string
+		out  any
+	}{{"/user/quotas/available-hardware", &may}, {"/machine-types", &types}} {
+		_, err := p.api.Do(ctx, rest.Request{Method: "GET", Path: c.path}, c.out)
+		if err = optional(ctx, err); err != nil {
+			return nil, err
 		}
 	}
 	all := map[string]runctl.Money{}
@@ -229,7 +231,7 @@ func (p *Provider) runKinds(ctx context.Context) (map[string]runctl.Money, error
 // optional passes over the failure of a call that Lyceum's pages do not promise, or that another stands in for. One that
 // would end every call alike is none of those.
 func optional(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !errors.Is(err, runctl.ErrAuth) && !errors.Is(err, runctl.ErrRateLimit) {
+	if err == nil || ctx.Err() == nil && !errors.Is(err, runctl.ErrAuth) && !errors.Is(err, runctl.ErrRateLimit) {
 		return nil
 	}
 	return err
