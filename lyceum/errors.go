@@ -20,7 +20,8 @@ func wrongPlace(path string, status int) rest.Rule {
 }
 
 // rules tell Lyceum's refusals apart. It says that it has none left by a 500, which only its words tell from a
-// fault; nothing is started then, and nothing is billed. Of every other 5xx nothing is concluded.
+// fault; nothing is started then, and nothing is billed. It was seen to say so of machines alone. Of every other 5xx, and of those
+// about runs, nothing is concluded.
 var rules = append([]rest.Rule{
 	{Method: "POST", Path: createPath, Status: 500, Text: "could not be provisioned", Kind: runctl.ErrCapacity, Scope: runctl.ScopeOffer,
 		Reason: "none left of this machine now"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,10 +22,10 @@ type variant struct {
 	Free    *[]Text `json:"available_gpus_per_instance"` // likewise; none at all: sold out
 }
 
-// Words of offers for how likely a launch is. It reserves nothing.
+// What offers say of how likely a launch is. It reserves nothing: what was free may be gone seconds later.
 const (
-	availYes = "available"
-	availNo  = "sold out" // it is offered, and there was none a moment ago
+	Available = "available"
+	SoldOut   = "sold out" // it is offered, and there was none a moment ago
 )
 
 // avail is how likely a machine with so many GPUs can be had; false: such machines are not offered.
@@ -39,11 +40,11 @@ func (v variant) avail(count int) (string, bool) {
 	}
 	switch {
 	case v.Free != nil && has(*v.Free):
-		return availYes, true
+		return Available, true
 	case v.Allowed != nil && !has(*v.Allowed):
 		return "", false
 	case v.Free != nil:
-		return availNo, true
+		return SoldOut, true
 	}
 	return "", true
 }
@@ -51,9 +52,15 @@ func (v variant) avail(count int) (string, bool) {
 // priceLife is how long prices are kept.
 const priceLife = time.Hour
 
-// Offers implements [runctl.Provider] with one request for the machines that may be had, and once an hour one for prices and
-// two for the kinds of runs. Machines come on demand and as spot, sold out ones too: what was free a minute ago may not be.
+// Offers implements [runctl.Provider]: what of [Provider.Catalog] is not sold out.
 func (p *Provider) Offers(ctx context.Context, q runctl.OfferQuery) ([]runctl.Offer, error) {
+	all, err := p.Catalog(ctx, q)
+	return slices.DeleteFunc(all, func(o runctl.Offer) bool { return o.Avail == SoldOut }), err
+}
+
+// Catalog returns what Lyceum offers on the roads of a query, with one request for machines, and once an hour one for prices and
+// two for the kinds of runs. It has what is sold out at the moment too, with Avail [SoldOut]; what is not offered is not in it.
+func (p *Provider) Catalog(ctx context.Context, q runctl.OfferQuery) ([]runctl.Offer, error) {
 	var all []runctl.Offer
 	if q.Road == 0 || q.Road&runctl.RoadShell != 0 {
 		vms, err := p.vmOffers(ctx)
