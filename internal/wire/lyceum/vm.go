@@ -135,13 +135,16 @@ func (v *vm) end(f *Face, at time.Time, last string) {
 	f.notify()
 }
 
-// force brings a machine into a state, whatever led there.
+// force brings a machine into a state, whatever led there. It has its address then, if ever one of that state has.
 func (v *vm) force(f *Face, now time.Time, status string) {
 	if over[status] {
 		v.end(f, now, status)
 		return
 	}
 	v.ended, v.forced = time.Time{}, status
+	if at := now.Add(-f.opt.AddrLag); v.up.After(at) {
+		v.up = at
+	}
 	hourly := v.hourly
 	if unbilled[status] {
 		hourly = 0
