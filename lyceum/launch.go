@@ -72,7 +72,7 @@ func (p *Provider) launchVM(ctx context.Context, req runctl.LaunchRequest, s sha
 	case err != nil:
 		return runctl.Instance{}, refusal(err)
 	case v.ID == "":
-		return runctl.Instance{}, errors.New("Lyceum accepted the launch, but its reply has no id")
+		return runctl.Instance{}, errors.New("the launch was accepted, but the reply has no id")
 	}
 	p.young.Add(vmPrefix + string(v.ID))
 	if wrong := v.differs(body); wrong != "" {
@@ -137,7 +137,7 @@ func (p *Provider) launchRun(ctx context.Context, req runctl.LaunchRequest, s sh
 	case err != nil:
 		return runctl.Instance{}, err
 	case r.ID == "":
-		return runctl.Instance{}, errors.New("Lyceum accepted the launch, but its reply has no id")
+		return runctl.Instance{}, errors.New("the launch was accepted, but the reply has no id")
 	}
 	r.FileName, r.Type = Text(req.Label), Text(s.profile) // the reply repeats neither
 	p.young.Add(runPrefix + string(r.ID))

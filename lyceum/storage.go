@@ -43,7 +43,7 @@ func (p *Provider) S3Credentials(ctx context.Context) (S3Credentials, error) {
 		Endpoint: strings.TrimSpace(string(told.Endpoint)), Bucket: string(told.Bucket), Region: string(told.Region), Expires: told.Expires.Time(),
 	}
 	if c.AccessKey == "" || c.SecretKey == "" || c.Endpoint == "" || c.Bucket == "" {
-		return S3Credentials{}, errors.New("Lyceum's reply has no credentials of a bucket")
+		return S3Credentials{}, errors.New("the reply has no credentials of a bucket")
 	}
 	if !strings.Contains(c.Endpoint, "://") {
 		c.Endpoint = "https://" + c.Endpoint
