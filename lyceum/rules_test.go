@@ -176,6 +176,7 @@ func TestRule07WhatCostsMoneyByMistakeIsRefusedBeforeItIsSent(t *testing.T) {
 }
 
 func TestRule10StoredLinesAreSortedOnceAndTheirCeilingIsTold(t *testing.T) {
+	t.Parallel()
 	lines, want := steps(40)
 	script := face.Script{Lines: lines, Exit: 45 * time.Second}
 	within(t, face.Options{Script: does(script), Reversed: true, LogLag: 20 * time.Second, Stream: face.Stream{NoURL: true, Method: "PUT"}}, lyceum.Config{}, func(t *testing.T, w *tenant) {

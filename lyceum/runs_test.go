@@ -173,6 +173,7 @@ func TestAWordThatNobodyKnowsIsARunThatGoesOn(t *testing.T) {
 // TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes has streams that break, begin anew, begin late, have doubled lines, other shapes, or are
 // not there at all.
 func TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes(t *testing.T) {
+	t.Parallel()
 	lines, want := steps(60)
 	script := does(face.Script{Lines: lines, Exit: 70 * time.Second})
 	streams := map[string]face.Stream{
@@ -226,6 +227,7 @@ func TestAStreamThatIsCutInTheMiddleGoesOnWhereItWas(t *testing.T) {
 
 // TestARunIsNeverStartedTwice is the launch rule on the job road: every outcome of the one POST, and of what is known of it.
 func TestARunIsNeverStartedTwice(t *testing.T) {
+	t.Parallel()
 	for _, o := range outcomes("startImageRun") {
 		for _, lag := range []time.Duration{0, 5 * time.Second, time.Minute} {
 			for _, short := range []bool{false, true} { // it may be over before anybody looks
