@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"runctl"
@@ -183,5 +185,31 @@ func TestContractPasses(t *testing.T) {
 			t.Parallel()
 			providertest.Run(t, harness(t, x.opt, x.sick))
 		})
+	}
+}
+
+func TestRule06TheUserIsTriedAndTheHostKeyOfAMachineIsItsOwn(t *testing.T) {
+	sshd := enginetest.SSHD(t)
+	f := face.New(face.Options{Key: apiKey, SSH: sshd.Addr, OnKey: func(key string) { sshd.AuthorizedKeys(key) }})
+	srv := httptest.NewServer(f)
+	t.Cleanup(srv.Close)
+	audit(t, f)
+	for _, user := range []string{"", "lyceum", sshd.User} {
+		p, err := lyceum.New(lyceum.Config{APIKey: apiKey, BaseURL: srv.URL + face.Prefix, User: user})
+		require.NoError(t, err)
+		offers, err := p.Offers(t.Context(), runctl.OfferQuery{Road: runctl.RoadShell})
+		require.NoError(t, err)
+		i, err := p.Launch(t.Context(), runctl.LaunchRequest{Label: "rc1-a", Offer: offers[0], Lifetime: time.Hour, AuthorizedKey: enginetest.AuthorizedKey(t, sshd.Signer)})
+		require.NoError(t, err)
+		m, err := p.Connect(t.Context(), i, runctl.Access{Signer: sshd.Signer})
+		if user != sshd.User && (user == "lyceum" || sshd.User != "root") { // nobody here is called so
+			require.ErrorIs(t, err, runctl.ErrAuth)
+			assert.ErrorContains(t, err, cmp.Or(user, "lyceum, ubuntu, root"), "who was tried is told")
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, m.Close())
+		_, err = p.Connect(t.Context(), i, runctl.Access{Signer: sshd.Signer, HostKey: "SHA256:" + strings.Repeat("A", 43)})
+		require.ErrorIs(t, err, runctl.ErrHostKey, "another host answers at its address")
 	}
 }

@@ -81,7 +81,7 @@ func newTenant(t *testing.T, opt face.Options, cfg lyceum.Config) *tenant {
 	t.Helper()
 	opt.Key = apiKey
 	w := &tenant{t: t, face: face.New(opt)}
-	w.net = new(memnet.Net).Serve(t, "lyceum.test", w.face)
+	w.net = guarded{t, new(memnet.Net).Serve(t, "lyceum.test", w.face)}
 	audit(t, w.face)
 	cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://lyceum.test"+face.Prefix, w.net
 	p, err := lyceum.New(cfg)
@@ -89,6 +89,19 @@ func newTenant(t *testing.T, opt face.Options, cfg lyceum.Config) *tenant {
 	w.p = p
 	w.c = w.client()
 	return w
+}
+
+// guarded is a network on which no token goes to anybody but Lyceum.
+type guarded struct {
+	t *testing.T
+	http.RoundTripper
+}
+
+func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != "lyceum.test" && (r.Header.Get("Authorization") != "" || strings.Contains(r.URL.String(), apiKey)) {
+		g.t.Errorf("the token went to %s", r.URL)
+	}
+	return g.RoundTripper.RoundTrip(r)
 }
 
 // audit closes a face at the end of the test, and expects that no request in it was wrong.

@@ -283,29 +283,3 @@ func TestAnAbortIsAskedForAndThenWaitedFor(t *testing.T) {
 		require.NoError(t, w.c.Terminate(t.Context(), r.Ref()), "and again")
 	})
 }
-
-func TestAJobThatIsTooLongForARunGoesToAMachineOrIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newTenant(t, face.Options{}, lyceum.Config{})
-		offers, err := w.c.Offers(t.Context(), job("k1").Needs)
-		require.NoError(t, err)
-		require.NotEmpty(t, offers)
-		for _, o := range offers {
-			assert.Equal(t, 10*time.Minute, o.MaxLifetime)
-			assert.True(t, o.EndsItself)
-		}
-		long := job("k1")
-		long.Lifetime = 11 * time.Minute
-		_, err = w.c.Start(t.Context(), long)
-		require.Error(t, err)
-		assert.Zero(t, w.face.Served("startImageRun")+w.face.Served("createVM"))
-		long.Offer = &offers[0]
-		_, err = w.c.Start(t.Context(), long)
-		require.ErrorIs(t, err, runctl.ErrInvalid)
-		assert.Zero(t, w.face.Served("startImageRun"))
-		_, err = w.p.Launch(t.Context(), runctl.LaunchRequest{Label: "rc1-a", Offer: offers[0], Lifetime: 11 * time.Minute, Job: &long.Job})
-		require.ErrorIs(t, err, runctl.ErrInvalid)
-		assert.ErrorContains(t, err, "machine", "with the advice what to take instead")
-		assert.Zero(t, w.face.Served("startImageRun"))
-	})
-}
