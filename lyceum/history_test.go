@@ -109,6 +109,14 @@ func TestARunsLabelIsFoundWhereItIsTold(t *testing.T) {
 	i, err := p.Get(t.Context(), "run:e1")
 	require.NoError(t, err)
 	assert.Equal(t, testLabel, i.Label, "of its own launches this process knows it")
+	s.mu.Lock()
+	s.table["GET /billing/history"] = []reply{{status: 500, body: "{}"}}
+	s.mu.Unlock()
+	i, err = p.Get(t.Context(), "run:e1")
+	require.NoError(t, err, "also when the lists fail")
+	assert.Equal(t, testLabel, i.Label)
+	_, err = newServer(t, map[string][]reply{"GET /execution/e1": ok(record), "GET /billing/history": {{status: 500, body: "{}"}}}).provider().Get(t.Context(), "run:e1")
+	assert.ErrorIs(t, err, runctl.ErrUnavailable, "whose it is cannot be told")
 }
 
 func TestWhatCannotBeAnIDIsNobodys(t *testing.T) {

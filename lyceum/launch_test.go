@@ -140,6 +140,7 @@ func TestWhatARefusedCreateProves(t *testing.T) {
 		{"another API", 404, `{"detail":"Not Found"}`, runctl.ErrInvalid, runctl.ScopeProvider, true},
 	} {
 		for call, r := range map[string]runctl.LaunchRequest{"POST /vms/create": vmRequest(), "POST /execution/image/start": runRequest()} {
+			x := x
 			if x.kind == runctl.ErrCapacity && call != "POST /vms/create" {
 				x.kind, x.scope, x.proves = runctl.ErrUnavailable, 0, false // nobody has seen that said of a run
 			}

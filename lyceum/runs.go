@@ -1,6 +1,7 @@
 package lyceum
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -146,42 +147,41 @@ func (p *Provider) historyPage(ctx context.Context, offset int) ([]Run, int, err
 	return *page.Runs, total, nil
 }
 
-// labelled fills in what a record was never seen to have, from the lists: the label, and what else is missing.
+// labelled fills in what a record was never seen to have. Where the lists do not tell, what this process launched itself has the
+// label that it was launched with.
 func (p *Provider) labelled(ctx context.Context, r *Run) (*Run, error) {
-	fill := func(runs []Run) bool {
+	err := p.look(ctx, r)
+	if p.known.name(r); r.FileName == "" && err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// look looks for a run in the lists: for its label, and for what else is missing.
+func (p *Provider) look(ctx context.Context, r *Run) error {
+	found := func(runs []Run) bool {
 		for _, l := range runs {
 			if l.ID == r.ID {
-				for _, f := range []struct{ to, from *Text }{{&r.FileName, &l.FileName}, {&r.CreatedAt, &l.CreatedAt}, {&r.Type, &l.Type}} {
-					if *f.to == "" {
-						*f.to = *f.from
-					}
-				}
+				r.FileName, r.CreatedAt, r.Type = cmp.Or(r.FileName, l.FileName), cmp.Or(r.CreatedAt, l.CreatedAt), cmp.Or(r.Type, l.Type)
 			}
 		}
 		return r.FileName != ""
 	}
 	if r.FileName != "" {
-		return r, nil
+		return nil
 	}
 	if r.state() != runctl.StateTerminated {
 		runs, _, err := p.active(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if fill(runs) {
-			return r, nil
+		if err != nil || found(runs) {
+			return err
 		}
 	}
 	for range 2 { // what is kept may be older than the run's end
 		runs, asked, err := p.past.get(ctx, pastLife, p.history)
-		if err != nil {
-			return nil, err
-		}
-		if fill(runs) || time.Since(asked) < time.Second {
-			break
+		if err != nil || found(runs) || time.Since(asked) < time.Second {
+			return err
 		}
 		p.past.void()
 	}
-	p.known.name(r)
-	return r, nil
+	return nil
 }
