@@ -36,7 +36,7 @@ const (
 // the job's whole process group was empty or its grace was over, or the cloud's own terminal record with
 // an exit code. Without one, nothing counts as finished.
 type Receipt struct {
-	Run        string    `json:"run"`                  // the run's id
+	Run        string    `json:"run"`                  // the run's id; a provider whose cloud does not keep it leaves it empty
 	Source     string    `json:"source"`               // who says so: "supervisor" or the provider's name
 	ExitCode   int       `json:"exit_code"`            // 0–255; 128+N when signal N ended it
 	Signal     string    `json:"signal,omitempty"`     // without SIG, such as KILL; "?" when a signal is known but not which

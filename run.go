@@ -50,7 +50,7 @@ func (r *Run) seen(i Instance) {
 func (r *Run) Status(ctx context.Context) (Status, error) {
 	s, err := r.proc.Status(ctx)
 	if err == nil {
-		return checkStatus(s), nil
+		return r.checked(s), nil
 	}
 	err = r.wrapped("status", err)
 	i, look := r.c.get(ctx, r.a, r.Instance().ID, r.Instance().Mark.Key)
@@ -104,7 +104,7 @@ func (r *Run) await(ctx context.Context) (Receipt, error) {
 		}
 		switch {
 		case err == nil && s.Receipt != nil:
-			return checkReceipt(*s.Receipt), nil
+			return *r.checked(s).Receipt, nil
 		case err == nil && s.Live == Dead:
 			return Receipt{}, r.lost(s.Evidence)
 		case ctx.Err() != nil:
@@ -184,10 +184,18 @@ func (r *Run) evidence(ctx context.Context) (bool, ending, error) {
 // lastLook asks once more for a receipt that outlived its machine.
 func (r *Run) lastLook(ctx context.Context) (Receipt, error) {
 	if s, err := r.proc.Status(ctx); err == nil && s.Receipt != nil {
-		return *checkStatus(s).Receipt, nil
+		return *r.checked(s).Receipt, nil
 	}
 	i := r.Instance()
 	return Receipt{}, r.lost(fmt.Sprintf("the cloud shows the machine %s%s", i.State, because(i.Reason)))
+}
+
+// checked bounds one look at the run. A receipt of a cloud that does not keep the run's name gets it.
+func (r *Run) checked(s Status) Status {
+	if s = checkStatus(s); s.Receipt != nil && s.Receipt.Run == "" {
+		s.Receipt.Run = r.run
+	}
+	return s
 }
 
 func (r *Run) lost(evidence string) error {

@@ -9,6 +9,7 @@ import (
 	"runctl/aws"
 	"runctl/fake"
 	"runctl/local"
+	"runctl/lyceum"
 	"runctl/runpod"
 	"runctl/ssh"
 )
@@ -16,7 +17,7 @@ import (
 // Registry returns a new registry of all providers of this module, which the caller may add to.
 func Registry() *runctl.Registry {
 	r := &runctl.Registry{}
-	for _, f := range []runctl.Factory{inMemory, aws.Factory, local.Factory, runpod.Factory, ssh.Factory} {
+	for _, f := range []runctl.Factory{inMemory, aws.Factory, local.Factory, lyceum.Factory, runpod.Factory, ssh.Factory} {
 		r.Register(f)
 	}
 	return r

@@ -16,14 +16,14 @@ func TestEveryProviderOpensUnderItsName(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range r.Names() {
 		p, err := r.Open(t.Context(), name, func(k string) string {
-			return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1", "RUNPOD_API_KEY": "rpa_test",
+			return map[string]string{"HOME": dir, "RUNCTL_SSH_HOSTS": "gpu1", "RUNPOD_API_KEY": "rpa_test", "LYCEUM_API_KEY": "lk_test",
 				"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "test"}[k]
 		})
 		require.NoError(t, err, name)
 		assert.Equal(t, name, p.Info().Name)
 		assert.Equal(t, name, p.Info().Kind)
 	}
-	assert.Subset(t, r.Names(), []string{"aws", "fake", "local", "runpod", "ssh"})
+	assert.Subset(t, r.Names(), []string{"aws", "fake", "local", "lyceum", "runpod", "ssh"})
 }
 
 func TestARegistryMayBeAddedTo(t *testing.T) {

@@ -92,7 +92,7 @@ func replaceWord(body []byte, from, to string) []byte {
 	return bytes.ReplaceAll(body, []byte(`>`+from+`<`), []byte(`>`+to+`<`))
 }
 
-var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|UTC|[+-]\d\d:?\d\d)( UTC)?)`)
+var timestamp = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|UTC|[+-]\d\d:?\d\d)( UTC)?)?`)
 
 // shiftTimes moves every time in a reply, and its Date, so that the cloud's clock is elsewhere.
 func shiftTimes(h http.Header, body []byte, by time.Duration) []byte {
@@ -100,7 +100,8 @@ func shiftTimes(h http.Header, body []byte, by time.Duration) []byte {
 		h.Set("Date", at.Add(by).UTC().Format(http.TimeFormat))
 	}
 	return timestamp.ReplaceAllFunc(body, func(old []byte) []byte {
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST", "2006-01-02 15:04:05.999999999Z07:00"} {
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700 MST", "2006-01-02 15:04:05.999999999Z07:00",
+			"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999"} {
 			if at, err := time.Parse(layout, string(old)); err == nil && at.Year() > 1 {
 				return []byte(at.Add(by).Format(layout))
 			}

@@ -74,15 +74,30 @@ func (e *Error) read(body []byte, m mask) {
 	}
 }
 
-// said is a value as words: a string as it is, an object's own message, everything else as JSON.
+// said is a value as words: a string as it is, an object's own message with the place that it is about, a list of such
+// objects one after the other, everything else as JSON. Some clouds repeat in such an object what they were sent; that is left out.
 func said(v json.RawMessage) string {
 	var s string
 	if json.Unmarshal(v, &s) == nil {
 		return s
 	}
-	var o struct{ Message, Msg, Detail string }
+	var o struct {
+		Message, Msg, Detail string
+		Loc                  []any
+	}
 	if json.Unmarshal(v, &o) == nil && o.Message+o.Msg+o.Detail != "" {
+		if len(o.Loc) > 0 {
+			o.Message = strings.ReplaceAll(strings.Trim(fmt.Sprint(o.Loc), "[]"), " ", ".") + ": " + o.Message
+		}
 		return strings.Join(strings.Fields(o.Message+" "+o.Msg+" "+o.Detail), " ")
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(v, &list) == nil && len(list) > 0 && list[0][0] == '{' {
+		var all []string
+		for _, one := range list[:min(len(list), 16)] {
+			all = append(all, said(one))
+		}
+		return strings.Join(all, "; ")
 	}
 	if t := strings.TrimSpace(string(v)); t != "null" && t != "{}" && t != "[]" {
 		return t

@@ -62,12 +62,24 @@ func RateLimit(h http.Header) []Limit {
 	return all
 }
 
+// unixReset reads the headers X-RateLimit-Remaining and X-RateLimit-Reset, of which the second is a Unix time, against the
+// reply's own Date. 0: something is left, or it cannot be read.
+func unixReset(h http.Header) time.Duration {
+	at, err := strconv.ParseInt(strings.TrimSpace(h.Get("X-RateLimit-Reset")), 10, 64)
+	now, err2 := http.ParseTime(h.Get("Date"))
+	if err != nil || err2 != nil || strings.TrimSpace(h.Get("X-RateLimit-Remaining")) != "0" {
+		return 0
+	}
+	return min(max(time.Unix(at, 0).Sub(now), 0), maxWait)
+}
+
 // wait is how long a refusal for speed asks for: Retry-After, else the longest of the windows that are used up.
 func wait(h http.Header) time.Duration {
 	d := RetryAfter(h)
 	if h.Get("Retry-After") != "" {
 		return d
 	}
+	d = unixReset(h)
 	for _, l := range RateLimit(h) {
 		if l.Left == 0 {
 			d = max(d, min(l.Reset, maxWait))

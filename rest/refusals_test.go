@@ -89,10 +89,11 @@ func TestARefusalKeepsTheCloudsWords(t *testing.T) {
 		`{"title":"Bad Request","status":400,"detail":"no such\nvolume","errors":["$.a: b"]}`: "POST /vms: status 400: Bad Request: no such volume: $.a: b (request q-9)",
 		`{"error":{"message":"nope"}}`:                             "POST /vms: status 400: nope (request q-9)",
 		`{"message":"nope"}`:                                       "POST /vms: status 400: nope (request q-9)",
-		`{"detail":[{"loc":["body","x"],"msg":"field required"}]}`: `POST /vms: status 400: [{"loc":["body","x"],"msg":"field required"}] (request q-9)`,
-		`<html>gateway</html>`:                                     "POST /vms: status 400: <html>gateway</html> (request q-9)",
-		`null`:                                                     "POST /vms: status 400: null (request q-9)",
-		``:                                                         "POST /vms: status 400 (request q-9)",
+		`{"detail":[{"loc":["body","x"],"msg":"field required"}]}`: `POST /vms: status 400: body.x: field required (request q-9)`,
+		`{"detail":[{"loc":["body",0],"msg":"too long","input":"hunter2"},{"msg":"bad"}]}`: `POST /vms: status 400: body.0: too long; bad (request q-9)`,
+		`<html>gateway</html>`: "POST /vms: status 400: <html>gateway</html> (request q-9)",
+		`null`:                 "POST /vms: status 400: null (request q-9)",
+		``:                     "POST /vms: status 400 (request q-9)",
 	} {
 		_, err := client(t, always(400, body, "X-Request-Id", "q-9"), table...).Do(t.Context(), rest.Request{Method: "POST", Path: "/vms"}, nil)
 		var e *rest.Error
@@ -187,6 +188,12 @@ func TestHowLongToStayAwayIsRead(t *testing.T) {
 		{[]string{"RateLimit", `"minute";r=0;t=12, "hour";r=0;t=1800`}, 30 * time.Minute},
 		{[]string{"RateLimit", `"minute";r=3;t=12`}, 0},
 		{[]string{"RateLimit", `"minute";r=0;t=12`, "Retry-After", "3"}, 3 * time.Second},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1672671865"}, 20 * time.Second},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "3", "X-RateLimit-Reset", "1672671865"}, 0},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1672671800"}, 0},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "9999999999999"}, time.Hour},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "soon"}, 0},
+		{[]string{"Date", date, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1672671865", "Retry-After", "3"}, 3 * time.Second},
 		{nil, 0},
 	} {
 		_, err := client(t, always(429, `{"detail":"slow"}`, c.header...)).Do(t.Context(), get("/x"), nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"runctl"
+	"runctl/internal/newborn"
 	"runctl/rest"
 )
 
@@ -90,7 +91,7 @@ func New(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Provider{cfg: cfg, api: api}, nil
+	return &Provider{cfg: cfg, api: api, young: newborn.Set{Cloud: "RunPod", What: "pod"}}, nil
 }
 
 // Format prints whose provider it is, and not its key, whatever the verb.

@@ -68,7 +68,7 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 	case v.ID == "":
 		return runctl.Instance{}, errors.New("RunPod accepted the launch, but its reply has no id")
 	}
-	if p.young.add(v.ID); v.Name != req.Label {
+	if p.young.Add(v.ID); v.Name != req.Label {
 		return runctl.Instance{}, p.endNameless(ctx, v)
 	}
 	return p.instance(v, reply.Date), nil

@@ -7,6 +7,7 @@ import (
 	"regexp"
 
 	"runctl"
+	"runctl/internal/newborn"
 	"runctl/rest"
 )
 
@@ -15,7 +16,7 @@ import (
 type Provider struct {
 	cfg   Config
 	api   *rest.Client
-	young newborns
+	young newborn.Set
 }
 
 // Info implements [runctl.Provider].
@@ -51,7 +52,7 @@ func (p *Provider) pod(ctx context.Context, id string) (*Pod, rest.Reply, error)
 	if err == nil && v.ID != id {
 		err = fmt.Errorf("asked for pod %s, the reply is about %q", id, clip(v.ID))
 	}
-	return v, reply, p.young.judge(id, err)
+	return v, reply, p.young.Judge(id, err)
 }
 
 // maxPages bounds a listing. A page has a thousand pods.
@@ -101,7 +102,7 @@ func (p *Provider) Terminate(ctx context.Context, id string) error {
 		return err
 	}
 	_, err = p.api.Do(ctx, rest.Request{Method: "DELETE", Path: path}, nil)
-	return p.young.judge(id, err)
+	return p.young.Judge(id, err)
 }
 
 var podID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)

@@ -28,7 +28,7 @@ func (p *Provider) act(ctx context.Context, id, action string, effect runctl.Sta
 	}
 	_, err = p.api.Do(ctx, rest.Request{Method: "POST", Path: path + "/action", Body: map[string]string{"action": action}}, nil)
 	if !errors.Is(err, runctl.ErrConflict) {
-		return p.young.judge(id, err)
+		return p.young.Judge(id, err)
 	}
 	i, look := p.Get(ctx, id)
 	if look == nil && (i.State == effect || effect == runctl.StateRunning && i.State == runctl.StatePending) {

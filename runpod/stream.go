@@ -15,6 +15,7 @@ import (
 
 	"runctl"
 	"runctl/internal/job"
+	"runctl/internal/newborn"
 	"runctl/rest"
 )
 
@@ -109,7 +110,7 @@ func (r *reader) lines(ctx context.Context, wait func() time.Duration) iter.Seq2
 				case context.Cause(own) == errQuiet && ctx.Err() == nil:
 					err = errQuiet
 				case errors.Is(err, runctl.ErrNotFound): // whether the pod is gone, its record tells
-					err = &runctl.Error{ID: r.id, Kind: runctl.ErrUnavailable, Err: &notYet{err}, Msg: "RunPod does not show the pod's log"}
+					err = &runctl.Error{ID: r.id, Kind: runctl.ErrUnavailable, Err: newborn.NotYet(err), Msg: "RunPod does not show the pod's log"}
 				}
 				yield(line{}, err)
 				return

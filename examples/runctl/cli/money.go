@@ -23,7 +23,9 @@ const nothing = "Nothing was launched"
 func (x *session) prepareSpec(ctx context.Context, spec *runctl.RunSpec, n *needs, c *consent) (runctl.Estimate, error) {
 	var none runctl.Estimate
 	shell := spec.Job.Code != nil || spec.Job.Lease > 0
-	o, err := x.firstOffer(ctx, spec.Needs, runctl.Money(n.maxPrice), shell)
+	needs := spec.Needs
+	needs.Lifetime = max(needs.Lifetime, time.Duration(c.lifetime)) // what ends sooner is not what is launched
+	o, err := x.firstOffer(ctx, needs, runctl.Money(n.maxPrice), shell)
 	if err != nil {
 		return none, err
 	}

@@ -210,6 +210,16 @@ func TestAFailedJobThatLeftNothingEndsItsMachine(t *testing.T) {
 	assert.False(t, w.record("x").live())
 }
 
+func TestAnOfferThatDoesNotLastDecidesNothing(t *testing.T) {
+	offers := pricedOffers()
+	offers[0].ID, offers[0].MaxLifetime, offers[0].Roads = "short", 10*time.Minute, runctl.RoadJob // it is cheaper, and ends itself
+	offers[1].EndsItself, offers[1].Roads = false, runctl.RoadShell
+	w := newWorld(t, fake.Offers(offers...))
+	r := w.run("run", "-p", "fake", "--name", "x", "--lifetime", "1h", "-y", "prog")
+	assert.Equal(t, 0, r.code, r.stderr)
+	w.nothingLeft()
+}
+
 func TestACertainRefusalLeavesNoRecord(t *testing.T) {
 	w := newWorld(t)
 	w.cloud.Inject(fake.Fault{Op: fake.OpLaunch, Err: fake.NoCapacity})

@@ -12,7 +12,7 @@ import (
 
 // admit checks the key and the pace, and tells the quota that is left.
 func (x *exchange) admit(h http.Header) (answer, bool) {
-	token, ok := strings.CutPrefix(x.r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(x.Request.Header.Get("Authorization"), "Bearer ")
 	switch {
 	case !ok || token == "":
 		return refuse(http.StatusUnauthorized, "missing bearer token"), true
@@ -41,10 +41,10 @@ func (x *exchange) admit(h http.Header) (answer, bool) {
 
 // own reports whether a pod's key may do this: read its own pod, and stop it.
 func (x *exchange) own() bool {
-	if x.path["id"] != x.pod.ID || x.f.opt.PodKey == MayNothing {
+	if x.Path["id"] != x.pod.ID || x.f.opt.PodKey == MayNothing {
 		return false
 	}
 	var a struct{ Action string }
-	_ = json.Unmarshal(x.body, &a)
-	return x.op == "getPod" || x.op == "podAction" && a.Action == "stop" && x.f.opt.PodKey == MayStop
+	_ = json.Unmarshal(x.Body, &a)
+	return x.Op == "getPod" || x.Op == "podAction" && a.Action == "stop" && x.f.opt.PodKey == MayStop
 }

@@ -2,7 +2,11 @@
 
 package runpod
 
-import "time"
+import (
+	"time"
+
+	"runctl/internal/wire"
+)
 
 // Real lets containers be processes. It needs a system with signals: here its use panics.
 type Real struct {
@@ -13,9 +17,5 @@ type Real struct {
 	Grace time.Duration
 }
 
-type box struct{ done chan struct{} }
-
 func (r *Real) grace() time.Duration { return r.Grace }
-func (r *Real) start(*pod) *box      { panic("runpod: containers are processes on unix only") }
-func (b *box) stop(time.Duration)    {}
-func (b *box) kill()                 {}
+func (r *Real) start(*pod) *wire.Box { panic("runpod: containers are processes on unix only") }

@@ -105,7 +105,7 @@ func TestAStopAsksAndThenKillsAllOfIt(t *testing.T) {
 		eventually(t, func() bool { return c.status(id) == "EXITED" }, "stopped")
 	}
 	c.said(polite.ID, "bye")
-	assert.Empty(t, b.processes(), "whatever session it is in")
+	assert.Empty(t, b.Processes(), "whatever session it is in")
 	assert.Equal(t, 200, c.do("POST", "/v2/pods/"+polite.ID+"/action", `{"action":"start"}`).StatusCode)
 	eventually(t, func() bool { return c.face.Starts(polite.ID) == 2 }, "started again")
 	c.clean()
@@ -125,8 +125,8 @@ func TestADeletionKillsAndSoDoTheHostAndTheKernel(t *testing.T) {
 	eventually(t, func() bool { return c.face.Starts(p.ID) == 2 }, "started again")
 	b2 := c.face.pods[0].box
 	assert.Equal(t, 204, c.do("DELETE", "/v2/pods/"+p.ID, "").StatusCode)
-	<-b2.done
-	assert.Empty(t, b.processes())
+	<-b2.Done()
+	assert.Empty(t, b.Processes())
 	assert.NotContains(t, c.lines(p.ID), "never")
 	c.clean()
 }
@@ -164,5 +164,5 @@ func TestAFaceThatIsClosedLeavesNothingBehindAndStartsNothing(t *testing.T) {
 	starts := c.face.Starts(returns.ID)
 	<-time.After(400 * time.Millisecond) // four times the pause between two starts
 	assert.Equal(t, starts, c.face.Starts(returns.ID))
-	assert.Empty(t, b.processes())
+	assert.Empty(t, b.Processes())
 }

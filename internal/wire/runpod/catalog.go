@@ -86,7 +86,7 @@ func olderCuda(a, b string) bool {
 
 // filters refuses what the catalog's query may not say together.
 func (x *exchange) filters() (answer, bool) {
-	q := x.r.URL.Query()
+	q := x.Request.URL.Query()
 	include := q.Get("include") != ""
 	if include && !q.Has("product") {
 		return refuse(400, "include=AVAILABILITY requires product"), true
@@ -104,7 +104,7 @@ func (x *exchange) filters() (answer, bool) {
 
 // available is a type with its stock, as the query asks for it.
 func (x *exchange) available(t GPUType) GPUType {
-	q := x.r.URL.Query()
+	q := x.Request.URL.Query()
 	if q.Get("include") == "" {
 		return t
 	}
@@ -142,7 +142,7 @@ func (x *exchange) gpu() answer {
 	if a, bad := x.filters(); bad {
 		return a
 	}
-	t := findGPU(x.path["id"])
+	t := findGPU(x.Path["id"])
 	if t == nil {
 		return refuse(404, "gpu type not found")
 	}
@@ -155,7 +155,7 @@ func (x *exchange) cpus() answer {
 	}
 	all := slices.Clone(cpuTypes)
 	for i := range all {
-		if x.r.URL.Query().Get("include") != "" {
+		if x.Request.URL.Query().Get("include") != "" {
 			all[i].Availability, all[i].DataCenters = "HIGH", []Stock{{"US-KS-2", "US Kansas 2", "HIGH"}, {"EU-RO-1", "EU Romania 1", "HIGH"}}
 		}
 	}
@@ -165,7 +165,7 @@ func (x *exchange) cpus() answer {
 func (x *exchange) dataCenters() answer {
 	all := slices.Clone(dataCenters)
 	for i := range all {
-		if !strings.Contains(x.r.URL.Query().Get("include"), "GPU_AVAILABILITY") {
+		if !strings.Contains(x.Request.URL.Query().Get("include"), "GPU_AVAILABILITY") {
 			continue
 		}
 		for _, t := range gpuTypes {
@@ -194,7 +194,7 @@ func (x *exchange) listVolumes() answer {
 
 func (x *exchange) getVolume() answer {
 	for _, v := range x.f.volumes {
-		if v.ID == x.path["id"] {
+		if v.ID == x.Path["id"] {
 			return answer{status: 200, body: v}
 		}
 	}

@@ -1,6 +1,10 @@
 package runpod
 
-import "time"
+import (
+	"time"
+
+	"runctl/internal/wire"
+)
 
 // with runs do on a pod, under the lock, after time has done its part. An id that never was panics: a mistake of the test.
 func (f *Face) with(id string, do func(p *pod, now time.Time)) {
@@ -58,30 +62,21 @@ func (f *Face) PodKey(id string) (key string) {
 }
 
 // Ledger returns what every pod has cost, span by span, until now.
-func (f *Face) Ledger() (all []Span) {
+func (f *Face) Ledger() []wire.Span {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
 	f.advance(now)
-	for _, p := range f.pods {
-		for _, s := range p.spans {
-			if s.To.IsZero() {
-				s.To = now
-			}
-			all = append(all, s)
-		}
-	}
-	return all
+	return f.ledger.Spans(now)
 }
 
 // Spent is what a pod has cost until now, in USD: compute alone.
-func (f *Face) Spent(id string) (usd float64) {
-	for _, s := range f.Ledger() {
-		if s.Pod == id {
-			usd += s.Hourly * s.To.Sub(s.From).Hours()
-		}
-	}
-	return usd
+func (f *Face) Spent(id string) float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	f.advance(now)
+	return f.ledger.Spent(id, now)
 }
 
 // Add puts a pod of somebody else into the account, with this name and environment.
@@ -99,7 +94,7 @@ func (f *Face) Remove(id string) {
 	f.with(id, func(p *pod, now time.Time) {
 		p.become(now, Terminated)
 		if p.box != nil {
-			go p.box.kill()
+			go p.box.Kill()
 		}
 	})
 }
@@ -109,7 +104,7 @@ func (f *Face) StopByPlatform(id string) {
 	f.with(id, func(p *pod, now time.Time) {
 		p.stopping = true
 		if p.box != nil {
-			go p.box.kill()
+			go p.box.Kill()
 			return
 		}
 		p.returned(now)
@@ -181,7 +176,7 @@ func (f *Face) Restart(id string) {
 	f.with(id, func(p *pod, now time.Time) {
 		switch {
 		case p.box != nil:
-			go p.box.kill()
+			go p.box.Kill()
 		case !p.since.IsZero():
 			p.returned(now)
 		}

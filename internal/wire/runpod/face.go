@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"runctl/internal/wire"
 )
 
 // maxBody is what a request's body may have; more is 413, before the key is looked at.
@@ -55,16 +57,17 @@ const (
 
 // Face is one account behind RunPod's API. Use [New].
 type Face struct {
-	opt    Options
-	checks checks
+	wire.Checks
+	wire.Faults
+	opt Options
 
 	mu      sync.Mutex
 	pods    []*pod
+	ledger  wire.Ledger
 	volumes []Volume
 	broke   bool
-	dry     bool // nothing is left to rent
-	deaf    bool // actions answer and do nothing
-	faults  []*Fault
+	dry     bool           // nothing is left to rent
+	deaf    bool           // actions answer and do nothing
 	served  map[string]int // by operationId
 	window  time.Time
 	used    int
@@ -79,7 +82,7 @@ type Face struct {
 // New returns an empty account.
 func New(opt Options) *Face {
 	opt.Key = cmp.Or(opt.Key, "rpa_ACCOUNT")
-	return &Face{opt: opt, served: map[string]int{}, stop: make(chan struct{}), cut: make(chan struct{})}
+	return &Face{Checks: wire.Checks{Secret: opt.Key}, opt: opt, served: map[string]int{}, stop: make(chan struct{}), cut: make(chan struct{})}
 }
 
 // Served returns how often an operation was asked for; "" is all of them.
@@ -116,31 +119,27 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client has gone in the middle of its request: nothing happened
 	}
-	x := &exchange{f: f, r: r, body: body}
+	x := &exchange{Exchange: wire.Exchange{Request: r, Body: body, Checks: &f.Checks}, f: f}
 	if agent := r.UserAgent(); agent == "" || agent == "Go-http-client/1.1" || strings.HasPrefix(agent, "Python-urllib") {
-		f.violation("%s %s: the edge takes no User-Agent %q", r.Method, r.URL.Path, agent)
+		f.Wrong("%s %s: the edge takes no User-Agent %q", r.Method, r.URL.Path, agent)
 		edge(w, http.StatusForbidden, "text/plain; charset=UTF-8", "error code: 1010")
 		return
 	}
 	if len(body) > maxBody {
-		f.violation("%s %s: a body of %d bytes", r.Method, r.URL.Path, len(body))
+		f.Wrong("%s %s: a body of %d bytes", r.Method, r.URL.Path, len(body))
 		f.send(w, x, refuse(http.StatusRequestEntityTooLarge, "request body too large"))
 		return
 	}
-	router, err := official()
-	if err != nil {
-		panic(err)
-	}
-	ok, wrongMethod := x.find(router)
+	ok, wrongMethod := x.Find(official)
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/graphql"):
-		f.violation("%s %s: an API that is gone", r.Method, r.URL.Path)
+		f.Wrong("%s %s: an API that is gone", r.Method, r.URL.Path)
 		f.send(w, x, refuse(http.StatusGone, "this API version has been retired"))
 	case wrongMethod:
-		f.violation("%s %s: no such method there", r.Method, r.URL.Path)
+		f.Wrong("%s %s: no such method there", r.Method, r.URL.Path)
 		f.send(w, x, refuse(http.StatusMethodNotAllowed, "method not allowed"))
 	case !ok:
-		f.violation("%s %s: no such path", r.Method, r.URL.Path)
+		f.Wrong("%s %s: no such path", r.Method, r.URL.Path)
 		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
 	default:
 		f.serve(w, x)
@@ -151,10 +150,10 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 	invalid, undeclared := x.wrongs()
 	for _, key := range undeclared { // the API ignores them, which hides mistakes
-		f.violation("%s: undeclared query key %q", x.op, key)
+		f.Wrong("%s: undeclared query key %q", x.Op, key)
 	}
 	f.mu.Lock()
-	f.served[x.op]++
+	f.served[x.Op]++
 	refusal, refused := x.admit(w.Header())
 	f.mu.Unlock()
 	if refused {
@@ -162,28 +161,28 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 		return
 	}
 	if len(invalid) > 0 {
-		f.violation("%s: %s", x.op, strings.Join(invalid, "; "))
+		f.Wrong("%s: %s", x.Op, strings.Join(invalid, "; "))
 		f.send(w, x, refuse(http.StatusUnprocessableEntity, "Request validation failed.", invalid...))
 		return
 	}
-	fault := f.take(x.op)
-	if !fault.wait(x.r.Context()) {
+	fault := f.Take(x.Op)
+	if !fault.Wait(x.Request.Context()) {
 		panic(http.ErrAbortHandler)
 	}
-	if fault != nil && fault.only() {
+	if fault != nil && fault.OnlyWaits() {
 		fault = nil
 	}
 	if fault != nil && !fault.Acts {
-		fault.reply(w, answer{})
+		failAs(w, fault, answer{})
 		return
 	}
-	if x.op == "getPodLogs" {
+	if x.Op == "getPodLogs" {
 		f.stream(w, x)
 		return
 	}
-	do := operations[x.op]
+	do := operations[x.Op]
 	if do == nil {
-		f.violation("%s: not served by this face", x.op)
+		f.Wrong("%s: not served by this face", x.Op)
 		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
 		return
 	}
@@ -194,7 +193,7 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 		return do(x)
 	}()
 	if fault != nil {
-		fault.reply(w, a)
+		failAs(w, fault, a)
 		return
 	}
 	f.send(w, x, a)
@@ -223,7 +222,7 @@ func (f *Face) Close() {
 		f.closed = true
 		close(f.stop)
 	}
-	var boxes []*box
+	var boxes []*wire.Box
 	for _, p := range f.pods {
 		if p.box != nil {
 			boxes = append(boxes, p.box)
@@ -232,7 +231,7 @@ func (f *Face) Close() {
 	}
 	f.mu.Unlock()
 	for _, b := range boxes {
-		b.kill()
-		<-b.done
+		b.Kill()
+		<-b.Done()
 	}
 }

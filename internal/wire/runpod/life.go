@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"runctl/internal/wire"
 )
 
 // The states, in the document's words.
@@ -38,12 +40,11 @@ type pod struct {
 	next     []step               // what time will do, in order
 	hidden   map[string]time.Time // by operationId: 404, or missing from the list, until then
 	ended    time.Time
-	spans    []Span
 	log      journal
 	starts   int       // containers so far
 	since    time.Time // when the present container started; zero: none
 	stopping bool      // the container's end is the pod's
-	box      *box      // the process, in real mode
+	box      *wire.Box // the process, in real mode
 	port     int       // of its sshd, in real mode; 0: none
 }
 
@@ -52,13 +53,6 @@ type step struct {
 	at  time.Time
 	box bool // of the present container: it goes with it
 	do  func(at time.Time)
-}
-
-// Span is a time in which a pod cost the same.
-type Span struct {
-	Pod, Status string
-	From, To    time.Time // To is now where it goes on
-	Hourly      float64   // USD
 }
 
 // at lets time do something, at the earliest now.
@@ -90,9 +84,6 @@ func (f *Face) advance(now time.Time) {
 
 // become changes the state, and what the pod costs.
 func (p *pod) become(t time.Time, status string) {
-	if n := len(p.spans); n > 0 {
-		p.spans[n-1].To = t
-	}
 	p.Status = status
 	p.Cost = p.hourly
 	if status == Exited || status == Terminated {
@@ -100,8 +91,9 @@ func (p *pod) become(t time.Time, status string) {
 	}
 	if status == Terminated {
 		p.ended, p.next = t, nil
+		p.f.ledger.End(p.ID, t)
 	} else {
-		p.spans = append(p.spans, Span{Pod: p.ID, Status: status, From: t, Hourly: p.Cost})
+		p.f.ledger.Set(p.ID, status, t, p.Cost)
 	}
 	p.f.notify()
 }
@@ -176,7 +168,7 @@ func (p *pod) halt(t time.Time) {
 	p.next = slices.DeleteFunc(p.next, func(s step) bool { return !s.box })
 	switch {
 	case p.box != nil:
-		go p.box.stop(p.f.opt.Real.grace())
+		go p.box.Stop(p.f.opt.Real.grace())
 	case p.since.IsZero():
 		p.become(t, Exited)
 	case p.f.opt.Stopping > 0:
@@ -192,7 +184,7 @@ func (p *pod) end(t time.Time) {
 		p.become(t, Terminated)
 		p.log.ends(t)
 		if p.box != nil {
-			go p.box.kill()
+			go p.box.Kill()
 		}
 	}
 	if p.f.opt.Deleting <= 0 {

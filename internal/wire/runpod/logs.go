@@ -131,9 +131,9 @@ func (f *Face) Say(id, line string) {
 
 // from is where a stream begins: after the frame that was seen last, at a time, or so many lines before the end.
 func (j *journal) from(x *exchange, source string) int {
-	q := x.r.URL.Query()
+	q := x.Request.URL.Query()
 	mine := func(e entry) bool { return source == "" || e.Source == source }
-	if id := x.r.Header.Get("Last-Event-ID"); id != "" {
+	if id := x.Request.Header.Get("Last-Event-ID"); id != "" {
 		t, _ := time.Parse(time.RFC3339Nano, id)
 		i := slices.IndexFunc(j.entries, func(e entry) bool { return e.at.After(t) })
 		if i < 0 {
@@ -168,7 +168,7 @@ func (j *journal) from(x *exchange, source string) int {
 
 // stream sends a pod's log, and whatever comes. It never ends by itself, not even when the pod is gone.
 func (f *Face) stream(w http.ResponseWriter, x *exchange) {
-	source := x.r.URL.Query().Get("source")
+	source := x.Request.URL.Query().Get("source")
 	f.mu.Lock()
 	f.advance(time.Now())
 	p := x.named()
@@ -185,7 +185,7 @@ func (f *Face) stream(w http.ResponseWriter, x *exchange) {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Connection", "keep-alive")
 	h.Set("X-Accel-Buffering", "no")
-	x.checkReply(http.StatusOK, h, nil)
+	x.CheckReply(http.StatusOK, h, nil)
 	w.WriteHeader(http.StatusOK)
 	out := http.NewResponseController(w)
 	_ = out.Flush()
@@ -227,7 +227,7 @@ func (f *Face) stream(w http.ResponseWriter, x *exchange) {
 			select {
 			case <-changed:
 			case <-next:
-			case <-x.r.Context().Done():
+			case <-x.Request.Context().Done():
 				over = true
 			case <-f.stop:
 				over = true

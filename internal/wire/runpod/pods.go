@@ -13,7 +13,7 @@ import (
 
 func (x *exchange) create() answer {
 	var c create
-	if err := json.Unmarshal(x.body, &c); err != nil {
+	if err := json.Unmarshal(x.Body, &c); err != nil {
 		return refuse(400, err.Error())
 	}
 	if a := x.f.refusal(&c); a.status != 0 {
@@ -69,7 +69,7 @@ func (x *exchange) named() *pod {
 	now := time.Now()
 	for _, p := range x.f.pods {
 		gone := p.Status == Terminated && now.Sub(p.ended) >= x.f.opt.Tombstone
-		if p.ID == x.path["id"] && !gone && !p.hidden[x.op].After(now) {
+		if p.ID == x.Path["id"] && !gone && !p.hidden[x.Op].After(now) {
 			return p
 		}
 	}
@@ -87,7 +87,7 @@ func (x *exchange) get() answer {
 }
 
 func (x *exchange) list() answer {
-	q, now := x.r.URL.Query(), time.Now()
+	q, now := x.Request.URL.Query(), time.Now()
 	all := []any{}
 	for _, p := range x.f.pods {
 		member := p.Cluster != nil && q.Get("includeClusterPods") != "true"
@@ -127,7 +127,7 @@ func (x *exchange) update() answer {
 		return notFound()
 	case p.Cluster != nil:
 		return refuse(409, "pod belongs to a cluster")
-	case json.Unmarshal(x.body, &c) != nil:
+	case json.Unmarshal(x.Body, &c) != nil:
 		return refuse(400, "request could not be processed")
 	}
 	if c.Name != nil {
@@ -153,7 +153,7 @@ func (x *exchange) remove() answer {
 
 func (x *exchange) action() answer {
 	var a struct{ Action string }
-	if json.Unmarshal(x.body, &a) != nil {
+	if json.Unmarshal(x.Body, &a) != nil {
 		return refuse(400, "request could not be processed")
 	}
 	p, now := x.named(), time.Now()
@@ -173,7 +173,7 @@ func (x *exchange) action() answer {
 		p.boot(now)
 		x.f.advance(now)
 	case a.Action == "restart" && p.box != nil:
-		go p.box.stop(x.f.opt.Real.grace())
+		go p.box.Stop(x.f.opt.Real.grace())
 	case a.Action == "restart" && !p.since.IsZero():
 		p.returned(now)
 	case a.Action == "terminate":

@@ -30,8 +30,8 @@ func refuse(status int, detail string, errs ...string) answer {
 // send writes a reply, held against the document where the operation is in it.
 func (f *Face) send(w http.ResponseWriter, x *exchange, a answer) {
 	body := a.encode(w.Header())
-	if x.op != "" && f.opt.Word == nil {
-		x.checkReply(a.status, w.Header(), body)
+	if x.Op != "" && f.opt.Word == nil {
+		x.CheckReply(a.status, w.Header(), body)
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body)
@@ -56,6 +56,11 @@ func (a answer) encode(h http.Header) []byte {
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	return b.Bytes()
+}
+
+// failAs answers as the fault has it; a is the reply that was due.
+func failAs(w http.ResponseWriter, x *Fault, a answer) {
+	x.Reply(w, a.status, a.encode(w.Header()), "application/problem+json")
 }
 
 // edge answers as what stands before the API does: no problem document.

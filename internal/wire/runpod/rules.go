@@ -65,7 +65,7 @@ func (f *Face) refusal(c *create) answer {
 		switch {
 		case !r.broken(f, c):
 		case r.status == 0:
-			f.violation("createPod: %s", r.text)
+			f.Wrong("createPod: %s", r.text)
 		default:
 			return refuse(r.status, r.text)
 		}
