@@ -111,6 +111,7 @@ func TestAListingHasAllPagesOrIsAnError(t *testing.T) {
 	s.says("DescribeInstances", page("1", "again"))
 	_, err = p.List(t.Context(), runctl.ListQuery{})
 	assert.ErrorContains(t, err, "does not end")
+	assert.Equal(t, 3+2, s.count("DescribeInstances"), "a token that comes back would be for ever")
 	assert.Empty(t, s.last("DescribeInstances").Get("Filter.1.Name"), "everybody's")
 	s.says("DescribeInstances", described("<instancesSet><item><imageId>ami-1</imageId></item></instancesSet>"))
 	_, err = p.List(t.Context(), runctl.ListQuery{})

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -165,15 +164,4 @@ func h100(market runctl.Market) runctl.LaunchRequest {
 	return runctl.LaunchRequest{Label: label, Token: "rc1-token", Boot: []byte("#!/bin/sh\necho guard\n"), Disk: 200 << 10,
 		Offer: runctl.Offer{ID: s.String(), Market: market, Type: s.name, Zone: s.zone, Region: "eu-west-1", GPU: runctl.GPU{Model: "H100-SXM", Count: 8, Memory: 80 << 10},
 			Price: runctl.Price{Hourly: runctl.USD(98.32)}}}
-}
-
-// sentUserData is what a request's user data is before its encodings.
-func sentUserData(t *testing.T, v url.Values) string {
-	t.Helper()
-	data, err := base64.StdEncoding.DecodeString(v.Get("UserData"))
-	require.NoError(t, err)
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
-		data = unzipped(data)
-	}
-	return string(data)
 }
