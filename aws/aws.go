@@ -51,11 +51,14 @@ func New(cfg Config) (*Provider, error) {
 	sdk := cfg.Config.Copy()
 	sdk.Region, sdk.AppID = cfg.Region, "runctl"
 	sdk.Credentials = &chain{sdk.Credentials}
+	web := plain(sdk.HTTPClient)
 	return &Provider{
 		cfg: cfg, sdk: sdk,
-		ec2:     ec2.NewFromConfig(sdk, func(o *ec2.Options) { o.Retryer = patient() }),
-		ssm:     ssm.NewFromConfig(sdk, func(o *ssm.Options) { o.Retryer = patient() }),
-		pricing: pricing.NewFromConfig(sdk, func(o *pricing.Options) { o.Retryer, o.Region = patient(), pricingRegion(cfg.Region) }),
+		ec2: ec2.NewFromConfig(sdk, func(o *ec2.Options) { o.Retryer, o.HTTPClient = patient(), web }),
+		ssm: ssm.NewFromConfig(sdk, func(o *ssm.Options) { o.Retryer, o.HTTPClient = patient(), web }),
+		pricing: pricing.NewFromConfig(sdk, func(o *pricing.Options) {
+			o.Retryer, o.HTTPClient, o.Region = patient(), web, pricingRegion(cfg.Region)
+		}),
 	}, nil
 }
 
@@ -135,6 +138,9 @@ func (p *Provider) List(ctx context.Context, q runctl.ListQuery) ([]runctl.Insta
 		if err != nil {
 			return nil, classify(err)
 		}
+		if out.Reservations == nil {
+			return nil, errNoList
+		}
 		seen := clock(out.ResultMetadata)
 		for _, r := range out.Reservations {
 			for n := range r.Instances {
@@ -152,6 +158,9 @@ func (p *Provider) List(ctx context.Context, q runctl.ListQuery) ([]runctl.Insta
 	}
 	return all, nil
 }
+
+// errNoList is for a reply without the list that was asked for: even an empty one would be there.
+var errNoList = errors.New("the reply is not a listing")
 
 // pages calls for one page after the other, until there is no next. A token that comes twice would be for ever.
 func pages(page func(token *string) (next *string, err error)) error {
@@ -189,7 +198,10 @@ func (p *Provider) Terminate(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	_, err := p.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	out, err := p.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
+	if err == nil && out.TerminatingInstances == nil {
+		err = errNoList
+	}
 	return p.young.judge(id, classify(err))
 }
 

@@ -159,16 +159,21 @@ func codeOf(err error) string {
 	return ""
 }
 
-// after is how long a reply asks to be left alone.
+// after is how long a reply asks to be left alone: in seconds, or until a date by the reply's own clock.
 func after(reply *smithyhttp.ResponseError) time.Duration {
 	if reply == nil || reply.Response == nil || reply.Response.Response == nil {
 		return 0
 	}
-	s, err := strconv.Atoi(reply.Response.Header.Get("Retry-After"))
-	if err != nil || s < 0 || s > 3600 {
-		return 0
+	h := reply.Response.Header
+	wait := time.Duration(0)
+	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
+		wait = time.Duration(min(s, 3600)) * time.Second
+	} else if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
+		if now, err := http.ParseTime(h.Get("Date")); err == nil {
+			wait = at.Sub(now)
+		}
 	}
-	return time.Duration(s) * time.Second
+	return min(max(wait, 0), time.Hour)
 }
 
 // unsent reports whether the request cannot have reached anybody: no connection came about.

@@ -3,15 +3,18 @@ package aws
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -135,7 +138,7 @@ func TestOnlyAConnectionThatNeverCameAboutProvesThatNothingWasSent(t *testing.T)
 		s, p := newStub(t)
 		_, err := p.Launch(t.Context(), h100(runctl.OnDemand))
 		require.NoError(t, err)
-		p.sdk.HTTPClient.(*http.Client).Transport = failing{row.err}
+		s.over = failing{row.err}
 		req := h100(runctl.OnDemand)
 		req.Token = "next"
 		_, err = p.Launch(t.Context(), req)
@@ -146,7 +149,6 @@ func TestOnlyAConnectionThatNeverCameAboutProvesThatNothingWasSent(t *testing.T)
 		} else {
 			assert.Nil(t, e, row.err)
 		}
-		_ = s
 	}
 }
 
@@ -185,4 +187,52 @@ func TestEveryRowOfTheTableIsWhole(t *testing.T) {
 			assert.NotEqual(t, runctl.ScopeUnknown, r.scope, code)
 		}
 	}
+}
+
+func TestRepliesWithoutAnEndAndRedirectsAreRefused(t *testing.T) {
+	s, p := newStub(t)
+	endless := &zeros{}
+	s.over = tripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader("<a>"), endless)), Request: r, Header: http.Header{}}, nil
+	})
+	_, err := p.List(t.Context(), runctl.ListQuery{})
+	assert.ErrorIs(t, err, errHuge)
+	assert.LessOrEqual(t, endless.n, 3*maxBody+3<<16, "in all tries together")
+
+	went := 0
+	s.over = tripper(func(r *http.Request) (*http.Response, error) {
+		went++
+		return &http.Response{StatusCode: 307, Body: http.NoBody, Request: r, Header: http.Header{"Location": {"https://elsewhere.example/"}}}, nil
+	})
+	_, err = p.Launch(t.Context(), h100(runctl.OnDemand))
+	assert.Error(t, err)
+	assert.Equal(t, 1, went)
+}
+
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// zeros is a text without an end.
+type zeros struct{ n int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = '0'
+	}
+	z.n += len(p)
+	return len(p), nil
+}
+
+func TestTheTimeToStayAwayIsReadInBothForms(t *testing.T) {
+	date := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{"7": 7 * time.Second, "Mon, 02 Nov 2026 10:00:30 GMT": 30 * time.Second, "-5": 0, "soon": 0, "": 0,
+		"Mon, 02 Nov 2026 09:00:30 GMT": 0, "99999999999": 0, "90000": time.Hour} {
+		reply := &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{Header: http.Header{"Retry-After": {text}, "Date": {date.Format(http.TimeFormat)}}}}}
+		if text == "99999999999" {
+			want = time.Hour
+		}
+		assert.Equal(t, want, after(reply), text)
+	}
+	assert.Zero(t, after(nil))
 }

@@ -116,6 +116,22 @@ func TestAListingHasAllPagesOrIsAnError(t *testing.T) {
 	s.says("DescribeInstances", described("<instancesSet><item><imageId>ami-1</imageId></item></instancesSet>"))
 	_, err = p.List(t.Context(), runctl.ListQuery{})
 	assert.ErrorContains(t, err, "no id")
+	s.says("DescribeInstances", "<html>all is well</html>")
+	_, err = p.List(t.Context(), runctl.ListQuery{})
+	assert.ErrorContains(t, err, "not a listing")
+	for _, action := range []string{"TerminateInstances", "StopInstances", "StartInstances", "DescribeInstanceTypes"} {
+		s.says(action, "<html>all is well</html>")
+	}
+	const id = "i-00000000000000001"
+	assert.Error(t, p.Terminate(t.Context(), id))
+	assert.Error(t, p.Stop(t.Context(), id))
+	assert.Error(t, p.Start(t.Context(), id))
+	_, err = p.Offers(t.Context(), runctl.OfferQuery{})
+	assert.Error(t, err)
+	s.says("DescribeInstances", "<reservationSet/>")
+	all, err = p.List(t.Context(), runctl.ListQuery{})
+	require.NoError(t, err)
+	assert.Empty(t, all)
 }
 
 func TestAMachineThatWasJustLaunchedIsNotTakenForGone(t *testing.T) {

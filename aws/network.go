@@ -32,6 +32,9 @@ func (p *Provider) ownSubnets(ctx context.Context, ids []string) (map[string]sub
 		if err != nil {
 			return nil, beforehand(err)
 		}
+		if out.Subnets == nil {
+			return nil, errNoList
+		}
 		all := map[string]subnet{}
 		for _, s := range out.Subnets {
 			zone := awssdk.ToString(s.AvailabilityZone)
@@ -138,6 +141,9 @@ func (p *Provider) findGroup(ctx context.Context, owner, vpc string) (string, er
 		Filters: slices.Concat(filter("group-name", groupName(owner)), filter("vpc-id", vpc), filter("tag:"+ownerTag, owner))})
 	if err != nil {
 		return "", classify(err)
+	}
+	if out.SecurityGroups == nil {
+		return "", errNoList
 	}
 	if len(out.SecurityGroups) == 0 {
 		return "", nil

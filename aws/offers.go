@@ -16,6 +16,9 @@ import (
 // that all together, a request for each hundred. Spot prices are read for a query that allows spot, when the last ones
 // are older than five minutes: one request for each thousand.
 func (p *Provider) Offers(ctx context.Context, q runctl.OfferQuery) ([]runctl.Offer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
 	part := gpuTypes
 	for _, g := range append([]runctl.GPU{q.GPU}, q.OrGPU...) {
 		if g == (runctl.GPU{}) {

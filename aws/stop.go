@@ -12,7 +12,10 @@ func (p *Provider) Stop(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	_, err := p.ec2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}}, once)
+	out, err := p.ec2.StopInstances(ctx, &ec2.StopInstancesInput{InstanceIds: []string{id}}, once)
+	if err == nil && out.StoppingInstances == nil {
+		err = errNoList
+	}
 	return p.young.judge(id, classify(err))
 }
 
@@ -21,6 +24,9 @@ func (p *Provider) Start(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	_, err := p.ec2.StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: []string{id}}, once)
+	out, err := p.ec2.StartInstances(ctx, &ec2.StartInstancesInput{InstanceIds: []string{id}}, once)
+	if err == nil && out.StartingInstances == nil {
+		err = errNoList
+	}
 	return p.young.judge(id, classify(err))
 }

@@ -26,7 +26,8 @@ type stub struct {
 	calls  []string // actions, in order
 	asked  map[string][]url.Values
 	answer map[string]func(url.Values) (status int, body string)
-	date   time.Time // the cloud's clock; zero: this computer's
+	date   time.Time         // the cloud's clock; zero: this computer's
+	over   http.RoundTripper // takes all requests instead
 }
 
 // says answers an action of EC2 with a body, without its outermost element.
@@ -51,6 +52,9 @@ func refusal(code string) string {
 
 // RoundTrip implements [http.RoundTripper].
 func (s *stub) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.over != nil {
+		return s.over.RoundTrip(r)
+	}
 	var body []byte
 	var err error
 	if r.Body != nil {

@@ -58,6 +58,9 @@ func (p *Provider) catalog(ctx context.Context, part string) ([]machineType, err
 			if err != nil {
 				return nil, classify(err)
 			}
+			if out.InstanceTypes == nil {
+				return nil, errNoList
+			}
 			for n := range out.InstanceTypes {
 				if t, ok := typeOf(&out.InstanceTypes[n]); ok {
 					all = append(all, t)
@@ -130,6 +133,9 @@ func (p *Provider) zones(ctx context.Context, part string) (map[string][]string,
 			out, err := p.ec2.DescribeInstanceTypeOfferings(ctx, in)
 			if err != nil {
 				return nil, classify(err)
+			}
+			if out.InstanceTypeOfferings == nil {
+				return nil, errNoList
 			}
 			for _, o := range out.InstanceTypeOfferings {
 				// Local and Wavelength Zones have longer names, and need a subnet of their own.
