@@ -51,7 +51,7 @@ func New(cfg Config) (*Provider, error) {
 	sdk := cfg.Config.Copy()
 	sdk.Region, sdk.AppID = cfg.Region, "runctl"
 	sdk.Credentials = &chain{sdk.Credentials}
-	web := plain(sdk.HTTPClient)
+	web := careful(sdk.HTTPClient)
 	return &Provider{
 		cfg: cfg, sdk: sdk,
 		ec2: ec2.NewFromConfig(sdk, func(o *ec2.Options) { o.Retryer, o.HTTPClient = patient(), web }),
@@ -68,11 +68,14 @@ func (p *Provider) EC2() *ec2.Client { return p.ec2 }
 // SSM returns the SDK's client of Systems Manager.
 func (p *Provider) SSM() *ssm.Client { return p.ssm }
 
+// longestPause is between two tries of a call.
+var longestPause = 2 * time.Second
+
 // patient repeats what was throttled or not answered, three tries in all. It is for calls that change nothing, and for
 // those that may be made twice.
 func patient() awssdk.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 3, 2*time.Second, ratelimit.None
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 3, longestPause, ratelimit.None
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"runctl"
+	"runctl/rest"
 )
 
 // rule is what an error code means. Every code in the table proves that the refused request has started nothing, but for
@@ -159,21 +159,12 @@ func codeOf(err error) string {
 	return ""
 }
 
-// after is how long a reply asks to be left alone: in seconds, or until a date by the reply's own clock.
+// after is how long a reply asks to be left alone.
 func after(reply *smithyhttp.ResponseError) time.Duration {
 	if reply == nil || reply.Response == nil || reply.Response.Response == nil {
 		return 0
 	}
-	h := reply.Response.Header
-	wait := time.Duration(0)
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
-		wait = time.Duration(min(s, 3600)) * time.Second
-	} else if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
-		if now, err := http.ParseTime(h.Get("Date")); err == nil {
-			wait = at.Sub(now)
-		}
-	}
-	return min(max(wait, 0), time.Hour)
+	return rest.RetryAfter(reply.Response.Header)
 }
 
 // unsent reports whether the request cannot have reached anybody: no connection came about.

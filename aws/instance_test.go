@@ -118,7 +118,7 @@ func TestAListingHasAllPagesOrIsAnError(t *testing.T) {
 	assert.ErrorContains(t, err, "no id")
 	s.says("DescribeInstances", "<html>all is well</html>")
 	_, err = p.List(t.Context(), runctl.ListQuery{})
-	assert.ErrorContains(t, err, "not a listing")
+	assert.Error(t, err, "a page of a proxy's is no empty listing")
 	for _, action := range []string{"TerminateInstances", "StopInstances", "StartInstances", "DescribeInstanceTypes"} {
 		s.says(action, "<html>all is well</html>")
 	}

@@ -1,59 +1,100 @@
 package aws
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// maxBody is how much of a reply is read at most: a listing of a thousand machines is a few MiB.
-const maxBody = 32 << 20
+// maxReply is how much of a reply is read.
+const maxReply = 32 << 20
 
-// bounded is the HTTP client of an SDK's configuration for calls whose replies are small: it reads no more of one than
-// maxBody, and follows no redirect, since AWS's APIs have none and the signed headers would go along.
-type bounded struct{ awssdk.HTTPClient }
-
-// plain makes a bounded client of a configured one, nil for the SDK's own.
-func plain(c awssdk.HTTPClient) awssdk.HTTPClient {
-	if c == nil {
-		c = awshttp.NewBuildableClient()
+// careful is an HTTP client with what the SDK lets through: it follows no redirect, which would take the session's token to
+// another host; it reads no reply without an end; and a page that somebody between has put in the place of EC2's reply is an
+// error, where the SDK sees an empty listing. A client of another kind than the SDK's own and net/http's keeps its own way with
+// redirects.
+func careful(c awssdk.HTTPClient) awssdk.HTTPClient {
+	own := &http.Client{}
+	switch c := c.(type) {
+	case nil:
+		own.Transport = awshttp.NewBuildableClient().GetTransport()
+	case *awshttp.BuildableClient:
+		own.Transport, own.Timeout = c.GetTransport(), c.GetTimeout()
+	case *http.Client:
+		*own = *c
+	default:
+		return doer{c}
 	}
-	if b, ok := c.(*awshttp.BuildableClient); ok {
-		c = b.Freeze()
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
 	}
-	if h, ok := c.(*http.Client); ok {
-		own := *h
-		own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		c = &own
-	}
-	return bounded{c}
+	own.Transport = doer{roundTrip(own.Transport.RoundTrip)}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return own
 }
 
-// Do implements [awssdk.HTTPClient].
-func (b bounded) Do(r *http.Request) (*http.Response, error) {
-	reply, err := b.HTTPClient.Do(r)
-	if err == nil && reply.Body != nil {
-		reply.Body = &body{reply.Body, maxBody}
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
+// doer looks at every reply before anybody reads it.
+type doer struct{ awssdk.HTTPClient }
+
+// RoundTrip implements http.RoundTripper.
+func (d doer) RoundTrip(r *http.Request) (*http.Response, error) { return d.Do(r) }
+
+// xmlReply is how a reply of EC2's begins.
+var xmlReply = regexp.MustCompile(`^\s*(<\?xml[^>]*\?>\s*)?<[A-Za-z0-9]+Response[\s>]`)
+
+// Do implements the SDK's HTTPClient.
+func (d doer) Do(r *http.Request) (*http.Response, error) {
+	reply, err := d.HTTPClient.Do(r)
+	if err != nil || reply.Body == nil {
+		return reply, err
 	}
-	return reply, err
+	body := &bounded{reply.Body, maxReply}
+	reply.Body = body
+	if reply.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		return reply, nil
+	}
+	text := bufio.NewReader(body)
+	begin, err := text.Peek(512)
+	var from io.Reader = text
+	if (err == nil || err == io.EOF) && !xmlReply.Match(begin) {
+		from = strange{} // and not an error of this call, which would be made again
+	}
+	reply.Body = struct {
+		io.Reader
+		io.Closer
+	}{from, body}
+	return reply, nil
 }
 
-// body is a reply's, up to its bound.
-type body struct {
+// strange is the body of a reply that is not EC2's.
+type strange struct{}
+
+// Read implements io.Reader.
+func (strange) Read([]byte) (int, error) {
+	return 0, errors.New("the reply is not EC2's: its status is 200, and it is no XML of a response")
+}
+
+// bounded is a body of which so much is read.
+type bounded struct {
 	io.ReadCloser
-	left int
+	left int64
 }
 
-var errHuge = errors.New("the reply is longer than 32 MiB")
-
-func (b *body) Read(p []byte) (int, error) {
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errHuge
+		return 0, errors.New("a reply of more than 32 MiB")
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
 	return n, err
 }
