@@ -136,7 +136,7 @@ func (c *Config) check() error {
 	c.SSHPort = cmp.Or(c.SSHPort, 22)
 	switch {
 	case c.Region == "":
-		return invalid("no region: set AWS_REGION, or a region in the profile")
+		return &runctl.Error{Kind: runctl.ErrAuth, Msg: "no region: set AWS_REGION, or AWS_PROFILE to a profile that has one"}
 	case c.Config.Credentials == nil:
 		return &runctl.Error{Kind: runctl.ErrAuth, Msg: "no credentials: set AWS_PROFILE, or run aws configure or aws sso login"}
 	case c.Rate < 0 || c.SSHPort < 0 || c.SSHPort > 65535:

@@ -36,7 +36,7 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 		return nil, err
 	}
 	if v.State == nil || v.State.Name != types.InstanceStateNameRunning {
-		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: "the machine does not run"}
+		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: notRunning(v)}
 	}
 	cfg, road := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}, p.roadOf(v)
 	if err := p.reach(ctx, v, road, &cfg); err != nil {
@@ -54,6 +54,17 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 		return nil, err
 	}
 	return &Machine{m, road}, nil
+}
+
+// notRunning says why a machine cannot be entered, and what helps.
+func notRunning(v *types.Instance) string {
+	switch {
+	case v.State != nil && v.State.Name == types.InstanceStateNameStopped:
+		return "the machine is stopped, and keeps its disk: start it again to read what is there"
+	case v.State != nil:
+		return "the machine does not run: it is " + string(v.State.Name)
+	}
+	return "EC2 does not say whether the machine runs"
 }
 
 // Machine is a machine that is entered: an [sshmachine.Machine], and how it is reached.

@@ -19,6 +19,9 @@ func (p *Provider) Offers(ctx context.Context, q runctl.OfferQuery) ([]runctl.Of
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	if len(q.Regions) > 0 && !slices.Contains(q.Regions, p.cfg.Region) || q.Road != 0 && q.Road&runctl.RoadShell == 0 {
+		return nil, nil
+	}
 	part := gpuTypes
 	for _, g := range append([]runctl.GPU{q.GPU}, q.OrGPU...) {
 		if g == (runctl.GPU{}) {

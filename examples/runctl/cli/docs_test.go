@@ -60,6 +60,8 @@ func providersMarkdown(t *testing.T, reg *runctl.Registry) string {
 			return "none-that-works"
 		case name == "HOME":
 			return home
+		case name == "AWS_REGION":
+			return "us-east-1"
 		case name == "RUNCTL_SSH_HOSTS":
 			return "gpu1"
 		}
