@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,6 +115,13 @@ func (b *box) furnish() {
 		_ = os.WriteFile(filepath.Join(b.dir, "bin", name), fmt.Appendf(nil, "#!/bin/sh\ncase \"$*\" in *poweroff*|'') : >%s/off ;; esac\nexit 0\n", b.dir), 0o755)
 	}
 	_ = os.Remove(filepath.Join(b.dir, "off"))
+	// What comes over SSH finds the machine's places too.
+	swap := ""
+	for _, place := range systemPlaces[:2] {
+		swap += "s#" + place + "#" + b.dir + place + "#g;"
+	}
+	_ = os.WriteFile(filepath.Join(b.dir, "bin", "session"), fmt.Appendf(nil, "#!/bin/sh\nc=$SSH_ORIGINAL_COMMAND\n"+
+		"case $c in *%s* | *%s*) c=$(printf %%s \"$c\" | sed '%s') ;; esac\nexec sh -c \"$c\"\n", systemPlaces[0], systemPlaces[1], swap), 0o755)
 	host := filepath.Join(b.dir, "etc/ssh/ssh_host_ed25519_key")
 	if _, err := os.Stat(host); err != nil {
 		pub, key, _ := ed25519.GenerateKey(rand.Reader)
@@ -125,17 +133,25 @@ func (b *box) furnish() {
 	_ = os.WriteFile(filepath.Join(b.dir, "etc/ssh/authorized_keys"), []byte(strings.Join(b.keys, "\n")+"\n"), 0o600)
 }
 
-// own gives a script this machine's places for the computer's.
+// systemPlaces are those of the system that scripts name.
+var systemPlaces = []string{"/etc/ssh/", "/etc/runctl/", "/proc/sysrq-trigger", "/var/lib/", "/var/run/", "/root/"}
+
+var named = regexp.MustCompile(`(\$s)?(` + strings.Join(systemPlaces, "|") + `)`)
+
+// own gives a script this machine's places for the computer's. One that begins with $s is the machine's already: a script that
+// knows RUNCTL_SYSROOT calls it so.
 func (b *box) own(script []byte) []byte {
-	for _, place := range []string{"/etc/ssh/", "/proc/sysrq-trigger", "/var/lib/", "/var/run/", "/root/"} {
-		script = bytes.ReplaceAll(script, []byte(place), []byte(b.dir+strings.Replace(place, "/proc/", "/tmp/", 1)))
-	}
-	return script
+	return named.ReplaceAllFunc(script, func(place []byte) []byte {
+		if place[0] == '$' {
+			return place
+		}
+		return []byte(b.dir + strings.Replace(string(place), "/proc/", "/tmp/", 1))
+	})
 }
 
 func (b *box) env() []string {
 	return append([]string{"PATH=" + filepath.Join(b.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + b.home, "TMPDIR=" + filepath.Join(b.dir, "tmp"),
-		"RUNCTL_ROOT=" + filepath.Join(b.home, ".runctl"), "RUNCTL_END_WAIT=86400", "INSTANCE_ID=" + b.i.id, mark + "=" + b.i.id}, b.real.Env...)
+		"RUNCTL_ROOT=" + filepath.Join(b.home, ".runctl"), "RUNCTL_END_WAIT=86400", "RUNCTL_SYSROOT=" + b.dir, "INSTANCE_ID=" + b.i.id, mark + "=" + b.dir}, b.real.Env...)
 }
 
 // start starts a program on the machine, unless it is off.
@@ -156,30 +172,14 @@ func (b *box) start(cmd *exec.Cmd) error {
 	return err
 }
 
-// run is a boot: sshd, boothooks, and at the first boot scripts; then it waits for the machine to turn itself off.
+// run is a boot: boothooks, sshd, and at the first boot scripts; then it waits for the machine to turn itself off.
 func (b *box) run() {
+	b.userData("boothook")
 	if b.real.SSHD != "" {
 		b.sshd()
 	}
-	for _, kind := range []string{"boothook", "script"} {
-		for n, p := range b.parts {
-			if p.kind != kind || kind == "script" && !b.first {
-				continue
-			}
-			file := filepath.Join(b.dir, "tmp", fmt.Sprintf("part-%d", n))
-			text := bytes.TrimPrefix(b.own(p.text), []byte("#cloud-boothook\n"))
-			if !bytes.HasPrefix(text, []byte("#!")) {
-				text = append([]byte("#!/bin/sh\n"), text...)
-			}
-			_ = os.WriteFile(file, text, 0o700)
-			log, _ := os.OpenFile(filepath.Join(b.dir, "console"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-			cmd := exec.Command(file)
-			cmd.Stdout, cmd.Stderr = log, log
-			if err := b.start(cmd); err == nil {
-				_ = cmd.Wait()
-			}
-			_ = log.Close()
-		}
+	if b.first {
+		b.userData("script")
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -199,6 +199,30 @@ func (b *box) run() {
 	}
 }
 
+// userData runs the parts of a kind, one after the other.
+func (b *box) userData(kind string) {
+	for n, p := range b.parts {
+		if p.kind != kind {
+			continue
+		}
+		file := filepath.Join(b.dir, "tmp", fmt.Sprintf("part-%d", n))
+		text := bytes.TrimPrefix(b.own(p.text), []byte("#cloud-boothook\n"))
+		if !bytes.HasPrefix(text, []byte("#!")) {
+			text = append([]byte("#!/bin/sh\n"), text...)
+		}
+		_ = os.WriteFile(file, text, 0o700)
+		log, _ := os.OpenFile(filepath.Join(b.dir, "console"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		cmd := exec.Command(file)
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := b.start(cmd); err == nil {
+			_ = cmd.Wait()
+		} else {
+			fmt.Fprintln(log, err)
+		}
+		_ = log.Close()
+	}
+}
+
 // sshd starts the machine's own.
 func (b *box) sshd() {
 	port := b.real.Port
@@ -209,7 +233,7 @@ func (b *box) sshd() {
 	_ = os.MkdirAll("/run/sshd", 0o755) // as root it wants one
 	lines := []string{fmt.Sprint("Port ", port), "ListenAddress " + b.ip, "HostKey " + etc + "/ssh_host_ed25519_key", "PidFile none",
 		"AuthorizedKeysFile " + etc + "/authorized_keys " + b.home + "/.ssh/authorized_keys", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-		"PermitRootLogin prohibit-password", "UsePAM no", "StrictModes no", "Subsystem sftp internal-sftp", "MaxStartups 100", "MaxSessions 100",
+		"PermitRootLogin prohibit-password", "UsePAM no", "StrictModes no", "ForceCommand " + filepath.Join(b.dir, "bin/session"), "MaxStartups 100", "MaxSessions 100",
 		"SetEnv " + strings.Join(b.env(), " ")}
 	_ = os.WriteFile(etc+"/sshd_config", []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 	cmd := exec.Command(b.real.SSHD, "-D", "-f", etc+"/sshd_config", "-E", etc+"/log")
@@ -222,7 +246,11 @@ func (b *box) sshd() {
 			_ = c.Close()
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-b.done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Options struct {
 	ListLag time.Duration // how long a new instance is missing where it is not named
 	GetLag  time.Duration // how long a new instance is unknown to everything that names it
 	MaxPage int           // entries a page at most, whatever is asked for; 0: as asked for
+	AnyTime bool          // signatures of any age are accepted: the cloud's clock is elsewhere
 	Extra   bool          // replies have elements that the model does not
 
 	Throttle   bool           // token buckets of the published sizes

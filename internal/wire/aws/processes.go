@@ -38,7 +38,7 @@ func (b *box) processes() (pids []int) {
 	if len(sessions) == 0 {
 		return nil
 	}
-	marked := []byte("\x00" + mark + "=" + b.i.id + "\x00")
+	marked := []byte("\x00" + mark + "=" + b.dir + "\x00")
 	parents, mine := map[int]int{}, map[int]bool{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range stats {

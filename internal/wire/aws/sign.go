@@ -52,7 +52,7 @@ func (x *exchange) authentic() *refusal {
 	switch {
 	case key != x.f.opt.AccessKey || x.r.Header.Get("X-Amz-Security-Token") != x.f.opt.SessionToken:
 		return refuse(status, codes[0], "AWS was not able to validate the provided access credentials")
-	case err != nil || at.Format("20060102") != day || time.Since(at).Abs() > maxSkew:
+	case err != nil || at.Format("20060102") != day || time.Since(at).Abs() > maxSkew && !x.f.opt.AnyTime:
 		return refuse(http.StatusBadRequest, codes[2], "Request has expired.")
 	case service != x.o.model.service:
 		return refuse(status, codes[1], "Credential should be scoped to correct service: '%s'.", x.o.model.service)
