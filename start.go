@@ -189,7 +189,7 @@ func (c *Client) handOver(ctx context.Context, p *shellProcess, j Job, digest st
 	})
 }
 
-// settles reports whether handing the same over again cannot change the machine's answer.
+// settles reports whether asking the same again cannot change the answer.
 func settles(err error) bool {
 	k := kindOf(err)
 	return k == ErrInvalid || k == ErrConflict || k == ErrClosed || k == ErrHostKey
@@ -210,7 +210,7 @@ func (c *Client) reach(ctx context.Context, a *account, i Instance) (Instance, e
 	err := c.phase(ctx, c.cfg.Deadlines.Connect, "the machine is up but cannot be reached", func(ctx context.Context) error {
 		for n := 1; ; n++ {
 			_, err := c.machine(ctx, a, i)
-			if err == nil || errors.Is(err, errors.ErrUnsupported) || kindOf(err) == ErrClosed || kindOf(err) == ErrHostKey {
+			if err == nil || errors.Is(err, errors.ErrUnsupported) || settles(err) {
 				return err
 			}
 			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {

@@ -57,7 +57,10 @@ func TestTheAddressIsReadAnewAndAMachineThatIsKnownIsNotAskedForItsNonce(t *test
 		var dialled string
 		s, p := newStub(t, func(c *Config) {
 			c.Road, c.SSHPort, c.Private, c.SSHFrom = RoadSSH, 2222, private, []string{"10.0.0.0/8"}
-			c.Dial = func(_ context.Context, _, addr string) (net.Conn, error) { dialled = addr; return nil, errors.New("no route") }
+			c.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+				dialled = addr
+				return nil, errors.New("no route")
+			}
 		})
 		s.says("DescribeInstances", described(instanceXML(oneID, "running", "<ipAddress>192.0.2.9</ipAddress><privateIpAddress>10.1.2.3</privateIpAddress>")))
 		s.does("DescribeInstanceAttribute", func(url.Values) (int, string) { t.Error("asked for"); return 500, "" })

@@ -86,7 +86,8 @@ var codes = map[string]rule{
 	"OperationNotPermitted": {kind: runctl.ErrConflict, scope: runctl.ScopeRequest, hint: "the machine is protected against this; somebody has turned that on"},
 
 	"UnsupportedOperation": wrong, "VPCIdNotSpecified": {kind: runctl.ErrInvalid, scope: runctl.ScopeRequest, hint: "the account has no default VPC here: set Subnets"},
-	"MissingInput": wrong, "UnknownParameter": wrong, "ValidationError": wrong, "ValidationException": wrong, "MalformedQueryString": wrong,
+	"MissingInput":     {kind: runctl.ErrCapacity, scope: runctl.ScopeZone, hint: "the default VPC has no subnet in this zone"},
+	"UnknownParameter": wrong, "ValidationError": wrong, "ValidationException": wrong, "MalformedQueryString": wrong,
 	"UnsupportedInstanceType": wrong, "UnsupportedHibernationConfiguration": wrong, "EncryptedVolumesNotSupported": wrong,
 	"OperationNotSupported": wrong, "NonEBSInstance": wrong, "SnapshotCopyUnsupported": wrong, "AccountDisabled": keys, "Client.InvalidAMIID": wrong,
 }

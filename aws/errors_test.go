@@ -43,6 +43,7 @@ func TestEveryRefusalSaysWhatItCondemnsAndWhetherSomethingStarted(t *testing.T) 
 		{500, "InsufficientHostCapacity", runctl.ErrCapacity, runctl.ScopeZone, false},
 		{400, "InsufficientFreeAddressesInSubnet", runctl.ErrCapacity, runctl.ScopeZone, false},
 		{400, "Unsupported", runctl.ErrCapacity, runctl.ScopeZone, false},
+		{400, "MissingInput", runctl.ErrCapacity, runctl.ScopeZone, false},
 		{400, "SpotMaxPriceTooLow", runctl.ErrCapacity, runctl.ScopeZone, false},
 		{400, "VcpuLimitExceeded", runctl.ErrQuota, runctl.ScopeRegion, false},
 		{400, "MaxSpotInstanceCountExceeded", runctl.ErrQuota, runctl.ScopeRegion, false},

@@ -19,8 +19,9 @@ import (
 	"runctl"
 )
 
-// ingressAge is for how long a rule is believed to be there, and this computer to have the address that it lets in.
-const ingressAge = 2 * time.Minute
+// ingressAge is for how long a rule is believed to be there, and this computer to have the address that it lets in: whoever
+// cannot connect tries again, and a laptop that has moved is let in then.
+const ingressAge = 30 * time.Second
 
 // addressService answers, in plain text, with the address that a request comes from. It is AWS's own.
 const addressService = "https://checkip.amazonaws.com/"
