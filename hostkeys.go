@@ -94,12 +94,16 @@ func hostKeyError(a *account, i Instance, known, now string) error {
 // mayHaveSecrets refuses to send secrets to a machine whose host key nobody vouches for.
 func (c *Client) mayHaveSecrets(a *account, i Instance, j Job) error {
 	p := a.pins.of(i.ID)
-	if len(j.Secrets) == 0 || j.SecretsOnFirstUse || p.key == "" || p.trust > TrustFirstUse {
+	what := "Job.Secrets"
+	if len(j.Secrets) == 0 {
+		what = j.carries() // its addresses are secrets too
+	}
+	if what == "" || j.SecretsOnFirstUse || p.key == "" || p.trust > TrustFirstUse {
 		return nil
 	}
 	return &Error{Provider: a.info.Name, Op: "submit", ID: i.ID, Key: i.Mark.Key, Kind: ErrInvalid, Scope: ScopeRequest,
-		Msg: fmt.Sprintf("Job.Secrets: the machine's host key %s was seen for the first time and nobody vouches for it, so no secret was sent; "+
-			"allow that with Job.SecretsOnFirstUse, or leave the secrets out", p.key)}
+		Msg: fmt.Sprintf("%s: the machine's host key %s was seen for the first time and nobody vouches for it, so no secret was sent; "+
+			"allow that with Job.SecretsOnFirstUse, or leave the secrets out", what, p.key)}
 }
 
 // HostTrust says why the host key of the run's machine is believed: as it was when the key was first seen, here or

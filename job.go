@@ -22,6 +22,17 @@ type Job struct {
 	// DiscardOutputs allows a machine that ends itself to take uncollected outputs with it.
 	DiscardOutputs bool
 
+	// Inputs are fetched to the machine before the job starts, in its directory; Results are brought to their places when
+	// it has ended. Both are carried by the machine itself, with addresses that hold for a while, so this computer may be
+	// gone. An input that cannot be fetched, or a result that cannot be delivered after the job's own success, is exit
+	// code 74, and the log says why. At most 30 together. The job road carries nothing.
+	Inputs  []Input  `json:",omitempty"`
+	Results []Result `json:",omitempty"`
+	// Checkpoints is where the job's last checkpoint outlives its machines: brought there, as a tar, when the job has
+	// ended, with the grace for a pre-emption too; and when there is one already the job begins with it: $RUNCTL_RESUME
+	// names the directory that it was unpacked into. nil: nowhere. Not with Resume.
+	Checkpoints Place `json:"-"`
+
 	// Code is brought to the machine before the job starts, in a copy of its own: see package code. It is part of
 	// what the job is: the same key or ID with other code is ErrConflict. nil: none. The job road takes none.
 	Code Code `json:"-"`
@@ -43,6 +54,8 @@ func (j *Job) needsShell() string {
 	switch {
 	case j.Code != nil:
 		return "Job.Code"
+	case j.carries() != "":
+		return j.carries()
 	case j.Lease > 0:
 		return "Job.Lease"
 	case j.Shared:

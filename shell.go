@@ -88,6 +88,9 @@ func (p *shellProcess) start(ctx context.Context, j Job, digest string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.carried(ctx, j, &spec); err != nil {
+		return err
+	}
 	return p.within(ctx, 0, func(ctx context.Context, m job.Machine) error { return job.Start(ctx, m, spec) })
 }
 

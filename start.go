@@ -23,6 +23,9 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := atHand(ctx, *p.job); err != nil {
+		return nil, &Error{Op: "start", Key: p.key, Kind: kindOf(err), NotStarted: true, Err: err}
+	}
 	i, err := c.launch(ctx, p)
 	if err != nil {
 		return nil, err
@@ -133,6 +136,9 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 		return nil, refuse(fmt.Sprintf("its lifetime of %s is over; launch another", i.Mark.Lifetime))
 	}
 	if err := checkPlace(a, Offer{Keeps: true}, &j); err != nil {
+		return nil, err
+	}
+	if err := atHand(ctx, j); err != nil {
 		return nil, err
 	}
 	r, err := c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))

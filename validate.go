@@ -43,6 +43,9 @@ func (c *Client) plan(ctx context.Context, s LaunchSpec, j *Job) (*plan, error) 
 		if own.Lease > s.Lifetime {
 			return nil, invalid("Job.Lease", "%s: at most the machine's lifetime of %s", own.Lease, s.Lifetime)
 		}
+		if (len(own.Results) > 0 || own.Checkpoints != nil) && s.Lifetime > deliverHold {
+			return nil, invalid("Lifetime", "%s: addresses hold seven days at most, so Job.Results and Job.Checkpoints could not be delivered after that", s.Lifetime)
+		}
 		p.job = &own
 	}
 	p.digest = digest(s, p.job)
@@ -139,6 +142,9 @@ func checkJob(j Job) error {
 	if err := checkCode(j.Code); err != nil {
 		return err
 	}
+	if err := checkCarried(j); err != nil {
+		return err
+	}
 	switch {
 	case strings.ContainsAny(j.Dir, "\x00\n\r"):
 		return invalid("Job.Dir", "must be a path on one line")
@@ -167,7 +173,7 @@ func checkEnvName(field, name string) error {
 		return invalid(field, "%q: names are letters, digits and '_', and do not begin with a digit", clip(oneLine(name), 40))
 	case slices.Contains(shellNames, name):
 		return invalid(field, "%s belongs to the shell and cannot be set", name)
-	case strings.HasPrefix(name, "RUNCTL_"):
+	case strings.HasPrefix(strings.TrimPrefix(name, "_"), "RUNCTL_"):
 		return invalid(field, "%s: names with RUNCTL_ are set by runctl", name)
 	}
 	return nil
@@ -209,7 +215,8 @@ func digest(s LaunchSpec, j *Job) string {
 		Disk           int64
 		Job            *Job
 		Code           string `json:",omitempty"`
-	}{q, offer, s.Lifetime, s.Keep, s.Image, s.Disk, j, codeDigest(j)})
+		Checkpoints    string `json:",omitempty"`
+	}{q, offer, s.Lifetime, s.Keep, s.Image, s.Disk, j, codeDigest(j), checkpointsOf(j)})
 	if err != nil {
 		panic("runctl: a request that cannot be digested: " + err.Error()) // plain data only
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/pricing"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go/middleware"
 
@@ -28,6 +29,7 @@ type Provider struct {
 	ec2     *ec2.Client
 	ssm     *ssm.Client
 	pricing *pricing.Client
+	s3      *s3.Client
 
 	young    newborns
 	launches memo[*ec2.RunInstancesInput] // by client token: a repetition must be the same request
@@ -40,6 +42,7 @@ type Provider struct {
 	subnets  memo[map[string]subnet]
 	vpc      memo[string]
 	volumes  memo[[]types.Volume]
+	buckets  memo[string] // by name: its region
 	rules    memo[string] // by security group: the address that it lets in
 }
 
@@ -59,6 +62,7 @@ func New(cfg Config) (*Provider, error) {
 		pricing: pricing.NewFromConfig(sdk, func(o *pricing.Options) {
 			o.Retryer, o.HTTPClient, o.Region = patient(), web, pricingRegion(cfg.Region)
 		}),
+		s3: newS3(sdk, cfg.Region), // its bodies are as large as objects are
 	}, nil
 }
 
