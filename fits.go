@@ -5,8 +5,8 @@ import "context"
 // fits is what providers say of their offers for one launch, by name; one that is not in it has nothing to say.
 type fits map[string]func(Offer) error
 
-// fitting asks every provider that can tell, before an offer is chosen.
-func (c *Client) fitting(ctx context.Context, p *plan) (fits, error) {
+// fitting asks every provider that can tell, before an offer is chosen. Of one that fails to, no offer fits.
+func (c *Client) fitting(ctx context.Context, p *plan) fits {
 	all := fits{}
 	for _, a := range c.providers {
 		f, ok := As[Fitter](a.Provider)
@@ -16,13 +16,11 @@ func (c *Client) fitting(ctx context.Context, p *plan) (fits, error) {
 		own := c.optionsFor(a, p.spec)
 		fit, err := call(ctx, c, a, Event{Op: "launch", Key: p.key}, c.cfg.Deadlines.Call, func(ctx context.Context) (func(Offer) error, error) { return f.Fits(ctx, own) })
 		if err != nil {
-			e := asError(err, ErrUnavailable)
-			e.NotStarted = true
-			return nil, e
+			fit = func(Offer) error { return err }
 		}
 		all[a.info.Name] = fit
 	}
-	return all, nil
+	return all
 }
 
 // check returns why the offer cannot be launched with the plan's options, nil when it can be.

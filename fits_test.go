@@ -74,7 +74,25 @@ func TestAnOfferThatDoesNotFitTheOptionsIsNotTried(t *testing.T) {
 	var e *runctl.Error
 	require.ErrorAs(t, err, &e)
 	assert.True(t, e.NotStarted)
+	assert.ErrorContains(t, err, "cannot be told")
 	assert.Len(t, n.launched, 1)
+
+	both, err := runctl.New(runctl.Config{Owner: "me"}, n, &other{fake.New()})
+	require.NoError(t, err)
+	defer both.Close()
+	spec.Options, spec.MaxHourly = nil, runctl.USD(100)
+	i, err = both.Launch(t.Context(), spec)
+	require.NoError(t, err)
+	assert.Equal(t, "other", i.Provider, "what one provider cannot tell does not keep the others from launching")
+}
+
+// other is a second cloud.
+type other struct{ *fake.Cloud }
+
+func (o *other) Info() runctl.Info {
+	i := o.Cloud.Info()
+	i.Name = "other"
+	return i
 }
 
 func TestAMachineKeepsItsDiskWhereItMayHoldTheOnlyCopy(t *testing.T) {

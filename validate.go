@@ -242,10 +242,7 @@ func (c *Client) chooseOffers(ctx context.Context, p *plan) error {
 		}
 	}
 	var refused error
-	fits, err := c.fitting(ctx, p)
-	if err != nil {
-		return err
-	}
+	fits := c.fitting(ctx, p)
 	for _, o := range candidates {
 		err := c.allowed(p, o)
 		if err == nil {
