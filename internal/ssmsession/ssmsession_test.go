@@ -90,6 +90,9 @@ func TestBytesComeBackWholeAndInOrderWhateverTheChannelDoesToMessages(t *testing
 				_, err = io.ReadFull(c, got)
 				require.NoError(t, err)
 				assert.True(t, bytes.Equal(want, got), "what came back is something else")
+				c.ch.mu.Lock()
+				assert.Empty(t, c.ch.early, "what came twice is not kept")
+				c.ch.mu.Unlock()
 				require.NoError(t, c.Close())
 				<-w.ended
 			})
