@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net"
@@ -39,15 +40,18 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: notRunning(v)}
 	}
 	cfg, road := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}, p.roadOf(v)
-	if err := p.reach(ctx, v, road, &cfg); err != nil {
+	refusal := func() error { return nil }
+	if road == RoadSSM {
+		refusal = p.throughSSM(v, &cfg)
+	} else if err := p.reach(ctx, v, &cfg); err != nil {
 		return nil, err
 	}
-	if cfg.Trust, err = p.trust(ctx, v, a); err != nil {
+	if cfg.Trust, err = p.trust(ctx, v, road, a); err != nil {
 		return nil, err
 	}
 	m, err := sshmachine.Dial(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(refusal(), err)
 	}
 	if err := p.attach(ctx, v, m); err != nil {
 		_ = m.Close()
@@ -87,10 +91,15 @@ func (p *Provider) roadOf(v *types.Instance) Road {
 	return RoadSSH
 }
 
-// trust is why the host key will be believed.
-func (p *Provider) trust(ctx context.Context, v *types.Instance, a runctl.Access) (sshmachine.Trust, error) {
+// trust is why the host key will be believed. Who may not run commands on the machine has it prove itself, on both roads.
+func (p *Provider) trust(ctx context.Context, v *types.Instance, road Road, a runctl.Access) (sshmachine.Trust, error) {
 	if a.HostKey != "" {
 		return sshmachine.Pinned(a.HostKey), nil
+	}
+	if road == RoadSSM {
+		if t, err := p.readTrust(ctx, v); !forbidden(err) {
+			return t, err
+		}
 	}
 	id := awssdk.ToString(v.InstanceId)
 	out, err := p.ec2.DescribeInstanceAttribute(ctx, &ec2.DescribeInstanceAttributeInput{InstanceId: &id, Attribute: types.InstanceAttributeNameUserData})
@@ -109,11 +118,8 @@ func (p *Provider) trust(ctx context.Context, v *types.Instance, a runctl.Access
 	return sshmachine.Challenge([]byte(nonce)), nil
 }
 
-// reach says where the machine's sshd is reached.
-func (p *Provider) reach(ctx context.Context, v *types.Instance, road Road, cfg *sshmachine.Config) error {
-	if road == RoadSSM {
-		return unsupported("machines with an instance profile are entered through SSM; set Road to ssh to enter them by their address")
-	}
+// reach says at which address the machine's sshd is reached, and has it let this computer in.
+func (p *Provider) reach(ctx context.Context, v *types.Instance, cfg *sshmachine.Config) error {
 	addr := awssdk.ToString(v.PublicIpAddress)
 	if p.cfg.Private {
 		addr = awssdk.ToString(v.PrivateIpAddress)
