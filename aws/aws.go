@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"runctl"
+	"runctl/internal/newborn"
 )
 
 // Provider is one region of an AWS account. Make it with [New]; it may be used concurrently. It remembers what does not
@@ -31,7 +32,7 @@ type Provider struct {
 	pricing *pricing.Client
 	s3      *s3.Client
 
-	young    newborns
+	young    newborn.Set
 	launches memo[*ec2.RunInstancesInput] // by client token: a repetition must be the same request
 	types    memo[[]machineType]
 	places   memo[map[string][]string] // by type: the zones that have it
@@ -46,6 +47,10 @@ type Provider struct {
 	rules    memo[string] // by security group: the address that it lets in
 }
 
+// settling is for how long InvalidInstanceID.NotFound proves nothing of a machine that was launched here. EC2 documents
+// that its replies are eventually consistent, and that this code is to be expected at first, but no bound.
+const settling = 2 * time.Minute
+
 // New checks the configuration. It does no I/O.
 func New(cfg Config) (*Provider, error) {
 	if err := cfg.check(); err != nil {
@@ -56,7 +61,7 @@ func New(cfg Config) (*Provider, error) {
 	sdk.Credentials = &chain{sdk.Credentials}
 	web := careful(sdk.HTTPClient)
 	return &Provider{
-		cfg: cfg, sdk: sdk,
+		cfg: cfg, sdk: sdk, young: newborn.Set{Cloud: "EC2", What: "machine", For: settling},
 		ec2: ec2.NewFromConfig(sdk, func(o *ec2.Options) { o.Retryer, o.HTTPClient = patient(), web }),
 		ssm: ssm.NewFromConfig(sdk, func(o *ssm.Options) { o.Retryer, o.HTTPClient = patient(), web }),
 		pricing: pricing.NewFromConfig(sdk, func(o *pricing.Options) {
@@ -114,13 +119,12 @@ func (p *Provider) describe(ctx context.Context, id string) (*types.Instance, ti
 	}
 	out, err := p.ec2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
 	if err != nil {
-		return nil, time.Time{}, p.young.judge(id, classify(err))
+		return nil, time.Time{}, p.young.Judge(id, classify(err))
 	}
 	for _, r := range out.Reservations {
 		for n := range r.Instances {
 			if awssdk.ToString(r.Instances[n].InstanceId) == id {
-				p.young.forget(id)
-				return &r.Instances[n], clock(out.ResultMetadata), nil
+				return &r.Instances[n], clock(out.ResultMetadata), p.young.Judge(id, nil)
 			}
 		}
 	}
@@ -209,7 +213,7 @@ func (p *Provider) Terminate(ctx context.Context, id string) error {
 	if err == nil && out.TerminatingInstances == nil {
 		err = errNoList
 	}
-	return p.young.judge(id, classify(err))
+	return p.young.Judge(id, classify(err))
 }
 
 var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)

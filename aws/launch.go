@@ -45,7 +45,7 @@ func (p *Provider) Launch(ctx context.Context, req runctl.LaunchRequest) (runctl
 	if len(out.Instances) != 1 || awssdk.ToString(out.Instances[0].InstanceId) == "" {
 		return runctl.Instance{}, errors.New("EC2 accepted the launch, but its reply does not have one machine")
 	}
-	p.young.add(awssdk.ToString(out.Instances[0].InstanceId))
+	p.young.Add(awssdk.ToString(out.Instances[0].InstanceId))
 	return p.instance(&out.Instances[0], clock(out.ResultMetadata)), nil
 }
 

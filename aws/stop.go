@@ -16,7 +16,7 @@ func (p *Provider) Stop(ctx context.Context, id string) error {
 	if err == nil && out.StoppingInstances == nil {
 		err = errNoList
 	}
-	return p.young.judge(id, classify(err))
+	return p.young.Judge(id, classify(err))
 }
 
 // Start implements [runctl.Stopper]. The guard goes on with what is left of the machine's lifetime.
@@ -28,5 +28,5 @@ func (p *Provider) Start(ctx context.Context, id string) error {
 	if err == nil && out.StartingInstances == nil {
 		err = errNoList
 	}
-	return p.young.judge(id, classify(err))
+	return p.young.Judge(id, classify(err))
 }

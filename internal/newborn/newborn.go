@@ -3,6 +3,7 @@
 package newborn
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -17,8 +18,9 @@ const settling = time.Minute
 // Set is the machines that were created a moment ago and have not been read since. Its methods may be called
 // concurrently.
 type Set struct {
-	Cloud string // for messages, such as RunPod
-	What  string // the cloud's word for a machine, such as pod
+	Cloud string        // for messages, such as RunPod
+	What  string        // the cloud's word for a machine, such as pod
+	For   time.Duration // how long not to be found proves nothing; 0: a minute
 
 	mu   sync.Mutex
 	born map[string]time.Time
@@ -32,7 +34,7 @@ func (s *Set) Add(id string) {
 		s.born = map[string]time.Time{}
 	}
 	for other, at := range s.born {
-		if time.Since(at) >= settling {
+		if time.Since(at) >= cmp.Or(s.For, settling) {
 			delete(s.born, other)
 		}
 	}
@@ -49,7 +51,7 @@ func (s *Set) Judge(id string, err error) error {
 		return nil
 	}
 	at, ok := s.born[id]
-	if age := time.Since(at); ok && age < settling && errors.Is(err, runctl.ErrNotFound) {
+	if age := time.Since(at); ok && age < cmp.Or(s.For, settling) && errors.Is(err, runctl.ErrNotFound) {
 		return &runctl.Error{Kind: runctl.ErrUnavailable, Err: NotYet(err),
 			Msg: s.Cloud + " does not know the " + s.What + ", which was created " + age.Round(time.Second).String() + " ago, yet; it bills"}
 	}
