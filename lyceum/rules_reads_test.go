@@ -75,7 +75,7 @@ func TestRule10StoredLinesAreSortedOnceAndTheirCeilingIsTold(t *testing.T) {
 	t.Parallel()
 	lines, want := steps(40)
 	script := face.Script{Lines: lines, Exit: 45 * time.Second}
-	within(t, face.Options{Script: does(script), Reversed: true, LogLag: 20 * time.Second, Stream: face.Stream{NoURL: true, Method: "PUT"}}, lyceum.Config{}, func(t *testing.T, w *tenant) {
+	within(t, face.Options{Script: does(script), Bare: true, Reversed: true, LogLag: 20 * time.Second, Stream: face.Stream{NoURL: true, Method: "PUT"}}, lyceum.Config{}, func(t *testing.T, w *tenant) {
 		log, lost := logOf(t, w.start("k1"), runctl.LogQuery{Follow: true})
 		assert.Equal(t, want, log)
 		assert.Empty(t, lost)
