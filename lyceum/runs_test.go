@@ -308,3 +308,18 @@ func TestAnAbortIsAskedForAndThenWaitedFor(t *testing.T) {
 		require.NoError(t, w.c.Terminate(t.Context(), r.Ref()), "and again")
 	})
 }
+
+func TestAJobWithAnImageGoesToARunThoughMachinesAreOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTenant(t, face.Options{Script: does(face.Script{Exit: time.Second})}, lyceum.Config{})
+		spec := job("k1")
+		spec.Needs = runctl.OfferQuery{GPU: runctl.GPU{Model: "H100", Count: 1}, Market: runctl.OnDemand | runctl.Spot} // spot machines are the cheapest
+		spec.Unguarded, spec.MaxHourly = true, runctl.USD(50)
+		r, err := w.c.Start(t.Context(), spec)
+		require.NoError(t, err)
+		assert.Equal(t, runctl.RoadJob, r.Instance().Road)
+		assert.Len(t, w.face.Runs(), 1)
+		assert.Zero(t, w.face.Served("createVM"))
+		w.reapAll()
+	})
+}
