@@ -37,6 +37,8 @@ type reader struct {
 	next    int64
 	give    func(runctl.LogChunk) bool
 	stopped bool // give said no
+	other   bool // in the end it was seen that what was given is another log
+	named   bool // and a gap said so
 }
 
 // pass reads one place from its beginning, and gives what comes after what was given before.
@@ -49,7 +51,6 @@ type pass struct {
 	begins []byte // what the first line must be; nil: not known
 	last   bool   // there is no other place: what does not fit is a gap
 	wrong  bool   // it is not the same log
-	named  bool   // and a gap said so
 }
 
 func (to *reader) pass() *pass {
@@ -110,7 +111,7 @@ func (p *pass) line(b []byte) bool {
 	to.r.mu.Lock()
 	to.r.mark = now
 	to.r.mu.Unlock()
-	p.named = p.named || lost != 0
+	to.named = to.named || lost != 0
 	if !to.give(runctl.LogChunk{Offset: start + skip, Data: b[skip:], Lost: lost}) {
 		to.stopped = true
 	}
@@ -150,6 +151,7 @@ func (to *reader) read(ctx context.Context, follow bool) error {
 		more := p.add(t.text)
 		if over {
 			more = more && p.end()
+			to.other = to.other || p.wrong || !t.stored && p.at < p.mark.at
 		}
 		switch ended := is.ended(); {
 		case !over:
@@ -165,8 +167,7 @@ func (to *reader) read(ctx context.Context, follow bool) error {
 		case over && follow && t.stored && time.Since(news) < patient.settle:
 			wait = patient.again
 		case over:
-			other := p.wrong || !t.stored && p.at < p.mark.at // than what was given
-			if t.cut && more || other && !p.named {
+			if t.cut && more || to.other && !to.named {
 				to.give(runctl.LogChunk{Offset: to.next, Lost: -1})
 			}
 			return nil

@@ -174,14 +174,15 @@ func TestAWordThatNobodyKnowsIsARunThatGoesOn(t *testing.T) {
 // not there at all.
 func TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes(t *testing.T) {
 	t.Parallel()
-	lines, want := steps(60)
-	alike, wanted := steps(60)
+	lines, want := steps(30)
+	alike, wanted := steps(30)
 	for n := range alike { // the places where a stream may begin look the same
 		if n%7 != 3 {
 			wanted = strings.Replace(wanted, alike[n].Text, "epoch done\n", 1)
 			alike[n].Text = "epoch done\n"
 		}
 	}
+	exit := 40 * time.Second
 	streams := map[string]face.Stream{
 		"all goes well": {}, "doubled ends of lines": {Doubled: true}, "no end": {NoEnd: true}, "breaks after seven events": {CutAfter: 7},
 		"breaks after each event": {CutAfter: 1}, "has only what comes": {Live: true}, "and a little of what was": {Live: true, Tail: 5},
@@ -192,15 +193,14 @@ func TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes(t *testing.T) {
 		"all shapes at once": {Shape: -1},
 	}
 	for n, shape := range face.Shapes {
-		streams["in "+shape.Name] = face.Stream{Shape: n}
-		streams["in "+shape.Name+", and breaks"] = face.Stream{Shape: n, CutAfter: 3}
+		streams["in "+shape.Name+", and breaks"] = face.Stream{Shape: n, CutAfter: 11}
 	}
 	for name, s := range streams {
 		for _, bare := range []bool{false, true} { // the record has the output, or the store of logs alone, which is late
 			t.Run(fmt.Sprintf("%s, bare %v", name, bare), func(t *testing.T) {
-				opt := face.Options{Script: does(face.Script{Lines: lines, Exit: 70 * time.Second}), Stream: s, Bare: bare, LogLag: 5 * time.Second}
+				opt := face.Options{Script: does(face.Script{Lines: lines, Exit: exit}), Stream: s, Bare: bare, LogLag: 5 * time.Second}
 				synctest.Test(t, func(t *testing.T) { checkLog(t, opt, want) })
-				opt.Script = does(face.Script{Lines: alike, Exit: 70 * time.Second})
+				opt.Script = does(face.Script{Lines: alike, Exit: exit})
 				switch {
 				case s.Live: // nobody can tell where it begins, but in the end the record or the store does
 					synctest.Test(t, func(t *testing.T) {
