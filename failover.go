@@ -3,10 +3,16 @@ package runctl
 import "errors"
 
 // mayFailOver reports whether another offer may be tried: only after a certain refusal for want of
-// capacity or quota that does not condemn the request itself.
+// capacity or quota that does not condemn the request itself, or of something that this one offer cannot do.
 func mayFailOver(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.NotStarted && e.Scope != ScopeRequest && (e.Kind == ErrCapacity || e.Kind == ErrQuota)
+	switch {
+	case !errors.As(err, &e) || !e.NotStarted:
+		return false
+	case e.Kind == ErrCapacity || e.Kind == ErrQuota:
+		return e.Scope != ScopeRequest
+	}
+	return e.Scope == ScopeOffer && errors.Is(err, errors.ErrUnsupported)
 }
 
 // blocked reports whether an earlier refusal covers o.

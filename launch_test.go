@@ -286,6 +286,8 @@ func TestFailOver(t *testing.T) {
 		"not the same zone again":                          {capacity(ScopeZone), "b", "", 2},
 		"a refusal of the request ends it":                 {capacity(ScopeRequest), "", ErrCapacity, 1},
 		"a bad request ends it":                            {&Error{Kind: ErrInvalid, NotStarted: true}, "", ErrInvalid, 1},
+		"the next offer where one cannot do what is asked": {&Error{Kind: ErrInvalid, Scope: ScopeOffer, NotStarted: true, Err: errors.ErrUnsupported}, "b", "", 2},
+		"what no offer can do ends it":                     {&Error{Kind: ErrInvalid, Scope: ScopeRequest, NotStarted: true, Err: errors.ErrUnsupported}, "", ErrInvalid, 1},
 		"missing rights end it":                            {&Error{Kind: ErrAuth, NotStarted: true}, "", ErrAuth, 1},
 		"a whole account without capacity ends it as such": {capacity(ScopeAccount), "", ErrCapacity, 1},
 		"an uncertain lack of capacity is a doubt":         {&Error{Kind: ErrCapacity}, "a", "", 2},

@@ -63,7 +63,7 @@ func (c *terminal) keySeen() {
 	seen := ""
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")

@@ -62,7 +62,9 @@ func (p *Provider) launchVM(ctx context.Context, req runctl.LaunchRequest, s sha
 	case !job.ValidKey(body.Key):
 		return runctl.Instance{}, invalid("a machine is entered with a key that is made from Config.Secret: set that")
 	case req.Image != "":
-		return runctl.Instance{}, unsupported("a machine of Lyceum's boots no container image: leave Image empty, or take a run")
+		e := unsupported("a machine of Lyceum's boots no container image: leave Image empty, or take a run")
+		e.Scope = runctl.ScopeOffer // runs do
+		return runctl.Instance{}, e
 	case req.Disk > diskMiB:
 		return runctl.Instance{}, invalid("Disk: a machine of Lyceum's has 100 GB, and no more can be asked for")
 	}
@@ -147,7 +149,7 @@ func (p *Provider) launchRun(ctx context.Context, req runctl.LaunchRequest, s sh
 	return i, nil
 }
 
-func unsupported(msg string) error {
+func unsupported(msg string) *runctl.Error {
 	e := invalid("%s", msg)
 	e.Err = errors.ErrUnsupported
 	return e

@@ -37,6 +37,8 @@ type reader struct {
 	next    int64
 	give    func(runctl.LogChunk) bool
 	stopped bool // give said no
+	other   bool // in the end it was seen that what was given is another log
+	named   bool // and a gap said so
 }
 
 // pass reads one place from its beginning, and gives what comes after what was given before.
@@ -109,6 +111,7 @@ func (p *pass) line(b []byte) bool {
 	to.r.mu.Lock()
 	to.r.mark = now
 	to.r.mu.Unlock()
+	to.named = to.named || lost != 0
 	if !to.give(runctl.LogChunk{Offset: start + skip, Data: b[skip:], Lost: lost}) {
 		to.stopped = true
 	}
@@ -131,6 +134,8 @@ func (r *process) Logs(ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.
 }
 
 func (to *reader) read(ctx context.Context, follow bool) error {
+	var news time.Time  // when the run ended or, after that, the store gave more of its log
+	blind := time.Now() // since then nothing was seen of the log
 	for {
 		is, reply, err := to.r.p.run(ctx, to.r.name)
 		if err != nil {
@@ -141,31 +146,40 @@ func (to *reader) read(ctx context.Context, follow bool) error {
 		if err != nil && (over || !follow || ctx.Err() != nil) {
 			return err
 		}
-		p := to.pass()
+		p, before := to.pass(), to.next
 		p.last = over
 		more := p.add(t.text)
 		if over {
 			more = more && p.end()
+			to.other = to.other || p.wrong || !t.stored && p.at < p.mark.at
 		}
+		switch ended := is.ended(); {
+		case !over:
+		case !news.IsZero() && to.next > before, ended.IsZero() && news.IsZero():
+			news = time.Now()
+		case news.IsZero():
+			news = time.Now().Add(-max(0, reply.Date.Sub(ended)))
+		}
+		wait := time.Duration(0)
 		switch {
 		case to.stopped:
 			return nil
-		case over && follow && t.stored && reply.Date.Sub(is.ended()) < patient.settle && reply.Date.After(is.ended()):
-			if err := pause(ctx, patient.again); err != nil {
-				return err
-			}
-			continue
+		case over && follow && t.stored && time.Since(news) < patient.settle:
+			wait = patient.again
 		case over:
-			if t.cut && more {
+			if t.cut && more || to.other && !to.named {
 				to.give(runctl.LogChunk{Offset: to.next, Lost: -1})
 			}
 			return nil
 		case !follow:
 			return nil
-		}
-		wait, done := to.stream(ctx, t)
-		if done || to.stopped {
-			return nil
+		case t.first() == nil && is.state() != runctl.StatePending && time.Since(blind) < patient.settle:
+			wait = patient.poll // it may have printed something, and then only its first line tells where a stream begins
+		default:
+			var done bool
+			if wait, done = to.stream(ctx, t); done || to.stopped {
+				return nil
+			}
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err

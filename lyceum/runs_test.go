@@ -1,10 +1,8 @@
 package lyceum_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,35 +30,6 @@ func (w *tenant) start(key string) *runctl.Run {
 
 // does lets every run do the same.
 func does(s face.Script) func(face.Run) face.Script { return func(face.Run) face.Script { return s } }
-
-// steps are n lines, each a second after the one before, and what they make together.
-func steps(n int) (lines []face.Line, text string) {
-	for i := range n {
-		line := fmt.Sprintf("step %d of the training\n", i)
-		lines = append(lines, face.Line{After: time.Duration(i) * time.Second, Text: line})
-		text += line
-	}
-	return lines, text
-}
-
-// logOf is the log up to its end, and what of it was named as lost.
-func logOf(t testing.TB, r *runctl.Run, q runctl.LogQuery) (string, []string) {
-	t.Helper()
-	var b bytes.Buffer
-	var lost []string
-	at := q.Offset
-	for chunk, err := range r.Logs(t.Context(), q) {
-		require.NoError(t, err)
-		if chunk.Lost != 0 {
-			lost = append(lost, fmt.Sprintf("%d before %d", chunk.Lost, chunk.Offset))
-			at = chunk.Offset
-		}
-		require.Equal(t, at, chunk.Offset)
-		b.Write(chunk.Data)
-		at += int64(len(chunk.Data))
-	}
-	return b.String(), lost
-}
 
 // TestARunEndsInFourWaysThatAreToldApart has a job that returns, one that is ended for its time, one that somebody aborts, and one
 // that the platform loses.
@@ -170,61 +139,6 @@ func TestAWordThatNobodyKnowsIsARunThatGoesOn(t *testing.T) {
 	})
 }
 
-// TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes has streams that break, begin anew, begin late, have doubled lines, other shapes, or are
-// not there at all.
-func TestTheLogOfARunIsWholeAndOnceWhateverItsStreamDoes(t *testing.T) {
-	t.Parallel()
-	lines, want := steps(60)
-	script := does(face.Script{Lines: lines, Exit: 70 * time.Second})
-	streams := map[string]face.Stream{
-		"all goes well": {}, "doubled ends of lines": {Doubled: true}, "no end": {NoEnd: true}, "breaks after seven events": {CutAfter: 7},
-		"breaks after each event": {CutAfter: 1}, "has only what comes": {Live: true}, "and a little of what was": {Live: true, Tail: 5},
-		"has only what comes, and breaks": {Live: true, CutAfter: 7}, "by POST alone": {Method: "POST"}, "by GET alone": {Method: "GET"},
-		"is gone with the run": {Gone: true}, "is nowhere": {NoURL: true, Method: "PUT"}, "needs the key": {NeedKey: true},
-		"has comments and events of no meaning": {Pings: true, CRLF: true}, "has codes as text": {AsText: true},
-		"is elsewhere": {URL: func(id string) string { return "http://elsewhere.test/" + id }}, "is no web address": {URL: func(id string) string { return "file:///etc/passwd" }},
-		"all shapes at once": {Shape: -1},
-	}
-	for n, shape := range face.Shapes {
-		streams["in "+shape.Name] = face.Stream{Shape: n}
-		streams["in "+shape.Name+", and breaks"] = face.Stream{Shape: n, CutAfter: 3}
-	}
-	for name, s := range streams {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newTenant(t, face.Options{Script: script, Stream: s, LogLag: 5 * time.Second}, lyceum.Config{})
-				r := w.start("k1")
-				log, lost := logOf(t, r, runctl.LogQuery{Follow: true})
-				assert.Empty(t, lost)
-				assert.Equal(t, want, log)
-				log, lost = logOf(t, r, runctl.LogQuery{})
-				assert.Empty(t, lost, "and again, from the start")
-				assert.Equal(t, want, log)
-				at := strings.Index(want, "step 30")
-				log, _ = logOf(t, r, runctl.LogQuery{Offset: int64(at)})
-				assert.Equal(t, want[at:], log, "and from its middle")
-				_, err := r.Wait(t.Context())
-				require.NoError(t, err)
-			})
-		})
-	}
-}
-
-func TestAStreamThatIsCutInTheMiddleGoesOnWhereItWas(t *testing.T) {
-	lines, want := steps(60)
-	synctest.Test(t, func(t *testing.T) {
-		w := newTenant(t, face.Options{Script: does(face.Script{Lines: lines, Exit: 70 * time.Second})}, lyceum.Config{})
-		r := w.start("k1")
-		for n := range 6 {
-			time.AfterFunc(time.Duration(n*11)*time.Second+500*time.Millisecond, w.face.CutStreams)
-		}
-		log, lost := logOf(t, r, runctl.LogQuery{Follow: true})
-		assert.Empty(t, lost)
-		assert.Equal(t, want, log)
-		assert.LessOrEqual(t, w.face.Served("stream")+w.face.Served("getRunLogs"), 40, "no storm of requests")
-	})
-}
-
 // TestARunIsNeverStartedTwice is the launch rule on the job road: every outcome of the one POST, and of what is known of it.
 func TestARunIsNeverStartedTwice(t *testing.T) {
 	t.Parallel()
@@ -256,10 +170,13 @@ func TestARunIsNeverStartedTwice(t *testing.T) {
 						}
 						w.face.Heal()
 						if len(runs) == 1 {
-							again, err := w.c.Start(t.Context(), job("k1"))
-							require.Len(t, w.face.Runs(), 1, "the same key runs nothing twice")
-							if err == nil {
-								require.Equal(t, "run:"+runs[0].ID, again.Instance().ID)
+							pass(lag)
+							for who, c := range map[string]*runctl.Client{"this process": w.c, "another": w.client()} {
+								again, err := c.Start(t.Context(), job("k1"))
+								require.Len(t, w.face.Runs(), 1, "%s: the same key runs nothing twice", who)
+								if err == nil {
+									require.Equal(t, "run:"+runs[0].ID, again.Instance().ID)
+								}
 							}
 						}
 						w.reapAll()
@@ -281,5 +198,20 @@ func TestAnAbortIsAskedForAndThenWaitedFor(t *testing.T) {
 		assert.Empty(t, w.face.Billing())
 		assert.Equal(t, face.Aborted, w.face.Runs()[0].Status)
 		require.NoError(t, w.c.Terminate(t.Context(), r.Ref()), "and again")
+	})
+}
+
+func TestAJobWithAnImageGoesToARunThoughMachinesAreOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTenant(t, face.Options{Script: does(face.Script{Exit: time.Second})}, lyceum.Config{})
+		spec := job("k1")
+		spec.Needs = runctl.OfferQuery{GPU: runctl.GPU{Model: "H100", Count: 1}, Market: runctl.OnDemand | runctl.Spot} // spot machines are the cheapest
+		spec.Unguarded, spec.MaxHourly = true, runctl.USD(50)
+		r, err := w.c.Start(t.Context(), spec)
+		require.NoError(t, err)
+		assert.Equal(t, runctl.RoadJob, r.Instance().Road)
+		assert.Len(t, w.face.Runs(), 1)
+		assert.Zero(t, w.face.Served("createVM"))
+		w.reapAll()
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"regexp"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ func sshdPath() string {
 	return "/usr/sbin/sshd"
 }
 
+// inside are the rows in which something happens within a pod: only there containers are processes. The others launch hundreds.
+var inside = regexp.MustCompile(`/(Exec|Shell|Job)/`)
+
 // harness is the contract over a face with these physics, whose containers are processes.
 func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.Face)) providertest.Harness {
 	faces := map[runctl.Provider]*face.Face{}
@@ -44,7 +48,10 @@ func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.
 	opt.Key, opt.Brief = apiKey, true
 	return providertest.Harness{
 		New: func(t *testing.T, net http.RoundTripper) runctl.Provider {
-			opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), User: user, Grace: 2 * time.Second}
+			opt := opt
+			if inside.MatchString(t.Name()) {
+				opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), User: user, Grace: 2 * time.Second}
+			}
 			f := face.New(opt)
 			srv := httptest.NewServer(f)
 			t.Cleanup(srv.Close)
@@ -124,7 +131,12 @@ func TestContractPasses(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			providertest.Run(t, harness(t, runpod.Config{}, x.opt, x.sick))
+			h := harness(t, runpod.Config{}, x.opt, x.sick)
+			h.Skip = map[string]string{"Wire/HugeReply": "the reply is the suite's own, whatever the server: see TestContract"}
+			if !x.opt.Extra {
+				h.Skip["Wire/MissingField"] = "the server has no fields but those of TestContract"
+			}
+			providertest.Run(t, h)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"runctl"
 	"runctl/internal/job"
+	"runctl/internal/newborn"
 )
 
 // process is the run of a pod that was launched with its job. All that it knows is in the pod's record and log.
@@ -19,7 +20,8 @@ type process struct {
 	born       time.Time // by RunPod's clock
 
 	mu   sync.Mutex
-	seen bool         // the pod's record was read: from then on its absence means its end
+	seen bool         // the pod's record was read: from then on its absence may mean its end
+	away time.Time    // since when RunPod has not known the pod; zero: it does
 	head []*job.Birth // the container's first start, once it is known
 	wait *reader      // of Wait, while nobody uses it
 	logs *reader      // of Logs, likewise
@@ -48,18 +50,24 @@ func (p *Provider) Process(ctx context.Context, i runctl.Instance) (runctl.Proce
 	return r, nil
 }
 
-// record reads the pod's record. gone: RunPod knew it before, and does not know it any more.
+// record reads the pod's record. gone: RunPod knew it before, and has said twice, some time apart, that it does not any more.
 func (r *process) record(ctx context.Context) (v *Pod, now time.Time, gone bool, err error) {
 	v, reply, err := r.p.pod(ctx, r.id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		r.seen = r.seen || over[v.Status] || v.Status == "RUNNING"
+		r.seen, r.away = r.seen || over[v.Status] || v.Status == "RUNNING", time.Time{}
 		return v, reply.Date, v.Status == "TERMINATED", nil
-	case errors.Is(err, runctl.ErrNotFound) && r.seen:
+	case !errors.Is(err, runctl.ErrNotFound):
+	case r.seen && !r.away.IsZero() && time.Since(r.away) >= patient.gone:
 		return nil, reply.Date, true, nil
-	case errors.Is(err, runctl.ErrNotFound): // so it is just after a launch
+	case r.seen: // one such answer proves nothing: other servers of theirs may know it
+		if r.away.IsZero() {
+			r.away = time.Now()
+		}
+		err = &runctl.Error{ID: r.id, Kind: runctl.ErrUnavailable, Err: newborn.NotYet(err), Msg: "RunPod does not know the pod, which it did before; that counts when it says so again"}
+	default: // so it is just after a launch
 		err = &runctl.Error{ID: r.id, Kind: runctl.ErrUnavailable, Err: err, Msg: "RunPod does not show the pod yet"}
 	}
 	return nil, time.Time{}, false, err

@@ -25,9 +25,10 @@ type patience struct {
 	quiet   time.Duration // no line for so long, after the first: that was all that there was
 	first   time.Duration // no line at all
 	silence time.Duration // a stream that is held is looked after: our own first process prints a line each minute
+	gone    time.Duration // between two answers that RunPod does not know a pod which it knew: one proves nothing
 }
 
-var patient = patience{quiet: 750 * time.Millisecond, first: 5 * time.Second, silence: 90 * time.Second}
+var patient = patience{quiet: 750 * time.Millisecond, first: 5 * time.Second, silence: 90 * time.Second, gone: 20 * time.Second}
 
 // line is one line of a pod's log, as its container printed it. RunPod keeps lines, not bytes: what is not UTF-8, and
 // where a line ends, is as RunPod has it.

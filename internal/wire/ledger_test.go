@@ -19,6 +19,8 @@ func TestALedgerCountsWhatWasAndNotWhatWasToCome(t *testing.T) {
 	l.End("b", at(30)) // before it was ever ready
 	assert.Zero(t, l.Spent("a", at(10)))
 	assert.InDelta(t, 3, l.Spent("a", at(40)), 1e-9)
+	assert.Len(t, l.Spans(at(5)), 2, "what is to come is not told")
+	assert.Zero(t, l.Spent("a", at(5)))
 	l.End("a", at(70))
 	l.End("a", at(90)) // it is over already
 	assert.InDelta(t, 6, l.Spent("a", at(500)), 1e-9)

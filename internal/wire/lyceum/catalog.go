@@ -2,6 +2,7 @@ package lyceum
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -171,5 +172,5 @@ func (x *exchange) storage() answer {
 	if x.f.opt.Storage == nil {
 		return refuse(404, "No bucket")
 	}
-	return ok(x.f.dress(x.f.opt.Storage))
+	return ok(x.f.dress(maps.Clone(x.f.opt.Storage)))
 }

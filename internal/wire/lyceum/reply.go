@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -58,24 +59,14 @@ func (a answer) encode(h http.Header) []byte {
 	return b.Bytes()
 }
 
-// dress gives an object what the options ask for: fields that nobody knows, words that nobody has heard, and nulls.
-func (f *Face) dress(v any, keep ...string) map[string]any {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	m := map[string]any{}
-	if err := json.Unmarshal(b, &m); err != nil {
-		panic(err)
-	}
+// dress gives an object what the options ask for: fields that nobody knows, words that nobody has heard, and with keep nulls for
+// all but those. It changes the object, and returns it.
+func (f *Face) dress(m map[string]any, keep ...string) map[string]any {
 	if f.opt.Nulls && len(keep) > 0 {
-		whole := m
-		m = map[string]any{}
-		for k := range whole {
-			m[k] = nil
-		}
-		for _, k := range keep {
-			m[k] = whole[k]
+		for k := range m {
+			if !slices.Contains(keep, k) {
+				m[k] = nil
+			}
 		}
 	}
 	if f.opt.Extra {

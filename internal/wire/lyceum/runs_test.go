@@ -97,7 +97,7 @@ func TestARunGoesThroughItsLifeAndIsListedWhileItLasts(t *testing.T) {
 
 func TestARunEndsInFourWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		scripts := map[string]Script{"ends": {}, "fails": {Code: 7}, "hangs": {Exit: -1}, "breaks": {Exit: time.Second, Fault: "node lost"}, "is aborted": {Exit: -1}}
+		scripts := map[string]Script{"ends": {}, "fails": {Code: 7}, "hangs": {Exit: -1}, "is too slow": {Exit: 11 * time.Minute, Lines: []Line{{650 * time.Second, "late\n", ""}}}, "breaks": {Exit: time.Second, Fault: "node lost"}, "is aborted": {Exit: -1, Lines: []Line{{time.Second, "before\n", ""}, {time.Minute, "after\n", ""}}}}
 		c := newClient(t, Options{Aborting: 5 * time.Second, Script: func(r Run) Script { return scripts[r.FileName] }})
 		ids := map[string]string{}
 		for name := range scripts {
@@ -108,9 +108,12 @@ func TestARunEndsInFourWays(t *testing.T) {
 		pass(5 * time.Second)
 		assert.Equal(t, "aborted", c.runState(ids["is aborted"]))
 		pass(10 * time.Minute)
-		for name, want := range map[string][]any{"ends": {"completed", 0.0}, "fails": {"failed", 7.0}, "hangs": {"timeout", nil}, "breaks": {"system_failure", nil}} {
+		for name, want := range map[string][]any{"ends": {"completed", 0.0}, "fails": {"failed", 7.0}, "hangs": {"timeout", nil}, "is too slow": {"timeout", nil}, "breaks": {"system_failure", nil}} {
 			r := c.do("GET", "/execution/"+ids[name], "").json(t)
 			assert.Equal(t, want, []any{r["status"], r["return_code"]}, name)
+		}
+		for name, want := range map[string]string{"is aborted": "before\n", "is too slow": ""} {
+			assert.Equal(t, want, c.do("GET", "/execution/"+ids[name], "").json(t)["stdout"], "what it would have printed later it does not")
 		}
 		assert.Equal(t, "node lost", c.do("GET", "/execution/streaming/"+ids["breaks"]+"/status", "").json(t)["errors"])
 		assert.Equal(t, "node lost", c.do("GET", "/execution/"+ids["breaks"], "").json(t)["errors"])

@@ -124,6 +124,11 @@ func (f *Face) Join(id, cluster string) {
 	f.with(id, func(p *pod, _ time.Time) { p.Cluster = &Cluster{ID: cluster} })
 }
 
+// Astray makes a pod's address lead to another host, as that of an earlier pod does; empty: to the pod again.
+func (f *Face) Astray(id, addr string) {
+	f.with(id, func(p *pod, _ time.Time) { p.astray = addr })
+}
+
 // Hide makes operations not know a pod for some time; without operations it is the list.
 func (f *Face) Hide(id string, d time.Duration, ops ...string) {
 	f.with(id, func(p *pod, now time.Time) {

@@ -46,6 +46,7 @@ type pod struct {
 	stopping bool      // the container's end is the pod's
 	box      *wire.Box // the process, in real mode
 	port     int       // of its sshd, in real mode; 0: none
+	astray   string    // host:port that is told instead of its address; empty: its own
 }
 
 // step is something that time does to a pod.
@@ -237,16 +238,16 @@ func (p *pod) address() (host string, port int, ok bool) {
 		return "", 0, false
 	}
 	host, port = "192.0.2.7", 20000+len(p.ID)+p.starts
-	if p.f.opt.SSH != "" {
-		h, s, err := net.SplitHostPort(p.f.opt.SSH)
-		n, err2 := strconv.Atoi(s)
-		if err != nil || err2 != nil {
-			panic(fmt.Sprintf("runpod: Options.SSH %q is no host:port", p.f.opt.SSH))
-		}
-		host, port = h, n
-	}
 	if p.port != 0 {
 		host, port = "127.0.0.1", p.port
+	}
+	if other := cmp.Or(p.astray, p.f.opt.SSH); other != "" {
+		h, s, err := net.SplitHostPort(other)
+		n, err2 := strconv.Atoi(s)
+		if err != nil || err2 != nil {
+			panic(fmt.Sprintf("runpod: the address %q is no host:port", other))
+		}
+		host, port = h, n
 	}
 	if p.f.opt.StalePort && up < 2*p.f.opt.AddrLag {
 		port = 1
