@@ -154,6 +154,9 @@ func (w *tenant) under(key string) (ids []string) {
 	return ids
 }
 
+// runs reports whether there is nothing to wait for any longer.
+func runs(i runctl.Instance) bool { return i.State == runctl.StateRunning }
+
 // pass lets virtual time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
