@@ -3,9 +3,13 @@ package aws_test
 import (
 	"context"
 	"crypto/ed25519"
+	"flag"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,8 +23,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"flag"
 
 	"runctl"
 	"runctl/aws"
@@ -58,6 +60,7 @@ func TestMain(m *testing.M) {
 	_ = os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	_ = os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	_ = os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	log.SetOutput(io.Discard) // mocks of others are talkative
 	flag.Parse()
 	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // not asked for
 		_ = flag.Set("test.parallel", "8") // most of these tests wait, for machines and for servers that are slow
@@ -88,6 +91,15 @@ func audit(t *testing.T, f *face.Face) {
 		checkedRequests.Add(int64(requests))
 		checkedReplies.Add(int64(replies))
 	})
+}
+
+// serve serves a face on loopback until the test ends.
+func serve(t *testing.T, f *face.Face) string {
+	t.Helper()
+	srv := httptest.NewServer(f)
+	t.Cleanup(srv.Close)
+	audit(t, f)
+	return srv.URL
 }
 
 // tenant is an account at EC2, in memory, with a client.
