@@ -203,13 +203,22 @@ func asRoot(t *testing.T) {
 	}
 }
 
-// freePort is one that nobody listens on now.
+// nextPort counts the ports that tests of this process have had: below those that the system gives to whoever asks for any.
+var nextPort atomic.Int64
+
+// freePort is one that nobody listens on now, and that no other test of this process gets.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 1000 {
+		port := 12000 + (os.Getpid()*61+int(nextPort.Add(1)))%18000
+		l, err := net.Listen("tcp", fmt.Sprint(":", port)) // at every address: machines have their own
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // newKey is some key to enter machines with.
