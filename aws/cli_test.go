@@ -27,7 +27,7 @@ type terminal struct {
 }
 
 func newTerminal(t *testing.T) *terminal {
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	dir := t.TempDir()
 	return &terminal{t, s.face, dir, []string{cliEnv + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + dir, "USER=tester", "RUNCTL_OWNER=tester",
 		"RUNCTL_STATE_DIR=" + filepath.Join(dir, "state"), "AWS_ENDPOINT_URL=" + s.url, "AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=" + keyID, "AWS_SECRET_ACCESS_KEY=" + secretKey,

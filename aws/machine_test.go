@@ -21,8 +21,8 @@ import (
 	face "runctl/internal/wire/aws"
 )
 
-// site is an account whose machines are processes of this computer, each with an sshd, with a client that enters them.
-type site struct {
+// yard is an account whose machines are processes of this computer, each with an sshd, with a client that enters them.
+type yard struct {
 	t    *testing.T
 	face *face.Face
 	url  string
@@ -31,11 +31,11 @@ type site struct {
 	c    *runctl.Client
 }
 
-func newSite(t *testing.T, opt face.Options) *site {
+func newYard(t *testing.T, opt face.Options) *yard {
 	t.Helper()
 	asRoot(t)
 	enginetest.SSHD(t) // where there is none at all, this says so
-	s := &site{t: t, port: freePort(t)}
+	s := &yard{t: t, port: freePort(t)}
 	opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), Port: s.port}
 	s.face = face.New(account(opt))
 	srv := httptest.NewServer(s.face)
@@ -59,7 +59,7 @@ func (n near) Info() runctl.Info {
 }
 
 // client is a process of the owner's.
-func (s *site) client() *runctl.Client {
+func (s *yard) client() *runctl.Client {
 	s.t.Helper()
 	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, near{s.p})
 	require.NoError(s.t, err)
@@ -68,7 +68,7 @@ func (s *site) client() *runctl.Client {
 }
 
 // start launches a machine and hands it what sh does.
-func (s *site) start(script string, change ...func(*runctl.RunSpec)) *runctl.Run {
+func (s *yard) start(script string, change ...func(*runctl.RunSpec)) *runctl.Run {
 	s.t.Helper()
 	spec := runctl.RunSpec{Needs: runctl.OfferQuery{GPU: runctl.GPU{Model: "H100", Count: 1}}, MaxHourly: runctl.USD(10), Lifetime: time.Hour,
 		Job: runctl.Job{Args: []string{"sh", "-c", script}, Grace: 10 * time.Second}}
@@ -81,7 +81,7 @@ func (s *site) start(script string, change ...func(*runctl.RunSpec)) *runctl.Run
 }
 
 // log is what the run has printed up to now.
-func (s *site) log(r *runctl.Run) string {
+func (s *yard) log(r *runctl.Run) string {
 	s.t.Helper()
 	var b bytes.Buffer
 	for chunk, err := range r.Logs(s.t.Context(), runctl.LogQuery{}) {
@@ -91,14 +91,14 @@ func (s *site) log(r *runctl.Run) string {
 	return b.String()
 }
 
-func (s *site) prints(r *runctl.Run, text string) {
+func (s *yard) prints(r *runctl.Run, text string) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool { return strings.Contains(s.log(r), text) }, time.Minute, 50*time.Millisecond, text)
 }
 
 func TestEarlierTool03And04TheTrainerIsToldAndHasTheWholeGrace(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	// The trainer is a child of the shell that was started, and takes three seconds to save.
 	r := s.start(`sh -c 'trap "echo saving; sleep 3; echo saved >$RUNCTL_OUTPUT_DIR/model; echo saved; exit 5" TERM; echo trains; while :; do sleep 0.1; done'; exit $?`)
 	s.prints(r, "trains")
@@ -112,7 +112,7 @@ func TestEarlierTool03And04TheTrainerIsToldAndHasTheWholeGrace(t *testing.T) {
 
 func TestEarlierTool05And16NobodyElsesProcessAndNoSuccessWithoutAReceipt(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	stranger := exec.Command("sh", "-c", "exec -a 'python train.py' sleep 1000")
 	if err := exec.Command("bash", "-c", "true").Run(); err == nil {
 		stranger = exec.Command("bash", "-c", "exec -a 'python train.py' sleep 1000")
@@ -144,7 +144,7 @@ func TestEarlierTool05And16NobodyElsesProcessAndNoSuccessWithoutAReceipt(t *test
 
 func TestEarlierTool07And14ARunOutlivesItsClientAndItsLogIsWhole(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	r := s.start(`i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo "line $i: $(printf '%s' "a b  'c' \"d\"")"; done; sleep 1; echo end; exit 0`)
 	ref := r.Ref()
 	require.NoError(t, s.c.Close())
@@ -163,7 +163,7 @@ func TestEarlierTool07And14ARunOutlivesItsClientAndItsLogIsWhole(t *testing.T) {
 
 func TestEarlierTool17AnotherHostKeyIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	r := s.start("echo hello; exec sleep 1000")
 	s.prints(r, "hello")
 	ref := r.Ref()
@@ -181,7 +181,7 @@ func TestEarlierTool17AnotherHostKeyIsRefusedBeforeAnythingIsSent(t *testing.T) 
 // turns the machine off, and EC2 terminates what shuts down.
 func TestAMachineEndsItselfWhenItsLifetimeIsOver(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, face.Options{})
+	s := newYard(t, face.Options{})
 	r := s.start("echo on; exec sleep 1000", func(spec *runctl.RunSpec) { spec.Lifetime, spec.Job.Grace = 12*time.Second, time.Second })
 	s.prints(r, "on")
 	require.NoError(t, s.c.Close())
