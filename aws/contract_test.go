@@ -3,9 +3,7 @@
 package aws_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -24,19 +22,6 @@ import (
 func refusal(status int, code, text string) providertest.Reply {
 	return providertest.Reply{Status: status, Header: http.Header{"Content-Type": {"text/xml;charset=UTF-8"}}, Body: fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
 <Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>8f7724cf-496f-496e-8fe3-example</RequestID></Response>`, code, text)}
-}
-
-// words are EC2's for the states of an instance.
-var words = map[runctl.State]string{runctl.StatePending: "pending", runctl.StateRunning: "running", runctl.StateStopping: "stopping", runctl.StateStopped: "stopped",
-	runctl.StateTerminated: "terminated"}
-
-// isLaunch recognises RunInstances.
-func isLaunch(r *http.Request) bool {
-	if r.Body == nil {
-		return false
-	}
-	b, err := io.ReadAll(r.Body)
-	return err == nil && bytes.Contains(b, []byte("Action=RunInstances&"))
 }
 
 // harness is the contract over a face with these physics, whose machines are processes.

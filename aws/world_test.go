@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"flag"
@@ -226,4 +227,17 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	return key
+}
+
+// words are EC2's for the states of an instance.
+var words = map[runctl.State]string{runctl.StatePending: "pending", runctl.StateRunning: "running", runctl.StateStopping: "stopping", runctl.StateStopped: "stopped",
+	runctl.StateTerminated: "terminated"}
+
+// isLaunch recognises RunInstances.
+func isLaunch(r *http.Request) bool {
+	if r.Body == nil {
+		return false
+	}
+	b, err := io.ReadAll(r.Body)
+	return err == nil && bytes.Contains(b, []byte("Action=RunInstances&"))
 }

@@ -130,7 +130,7 @@ func (d *reader) jsonReply(v any, s *shape, path string) any {
 		}
 		return out
 	case time.Time:
-		return math.Floor(float64(x.UnixMilli())) / 1000
+		return float64(x.UnixMilli()) / 1000
 	case []byte:
 		return base64.StdEncoding.EncodeToString(x)
 	case string:
