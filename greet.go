@@ -41,6 +41,9 @@ func (c *Client) greet(ctx context.Context, a *account, i Instance) error {
 			if err == nil {
 				if missing = lacks(h, i.Mark.Lifetime); missing == "" {
 					c.log.Info("guarded", "provider", a.info.Name, "id", i.ID, "left", h.Left, "steps", h.Steps)
+					if h.Notice == "deaf" {
+						c.log.Warn("the machine cannot hear the cloud's notice when it takes it back", "provider", a.info.Name, "id", i.ID)
+					}
 					return nil
 				}
 				if h.Ending != "" {

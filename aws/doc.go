@@ -28,7 +28,10 @@
 // machine whose job has outputs is stopped, with its disk, and any other is terminated.
 //
 // Commands run over SSH, by one of two ways: to the machine's address, or through Systems Manager (SSM), where no port is
-// open. See [Road].
+// open, and where the host key is read from the machine by Run Command. See [Road].
+//
+// The guard of a spot machine listens for EC2's notice, two minutes before it takes the machine back: jobs are asked to
+// end, with at most 90 s for that, and their receipts say that they were pre-empted, and name the last checkpoint.
 //
 // The SDK's clients are reachable by [Provider.EC2] and [Provider.SSM]; [LaunchOptions] may edit the very request of a
 // launch; Instance.Native is a *types.Instance of service/ec2, and errors.As finds the SDK's errors.

@@ -68,7 +68,11 @@ func (p *Provider) plan(ctx context.Context, req runctl.LaunchRequest, token str
 	if err != nil {
 		return nil, err
 	}
-	data, err := userData(req.Boot, req.AuthorizedKey, o.UserData)
+	var set []string
+	if s.market == runctl.Spot {
+		set = []string{noticeLine}
+	}
+	data, err := userData(req.Boot, req.AuthorizedKey, o.UserData, set...)
 	if err != nil {
 		return nil, err
 	}

@@ -78,3 +78,7 @@ func currencyOf(region string) string {
 	}
 	return "USD"
 }
+
+// noticeLine tells a spot machine where EC2 says, two minutes before, that it takes the machine back. The service answers
+// to programs on the machine alone, each of which must ask for a token first.
+const noticeLine = "imds=http://169.254.169.254"

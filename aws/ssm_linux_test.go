@@ -4,9 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +38,10 @@ func closedSite(t *testing.T, opt face.Options, agent *ssmsession.Agent, change 
 	t.Helper()
 	asRoot(t)
 	enginetest.SSHD(t) // where there is none at all, this says so
-	opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), Port: freePort(t)}
+	if opt.Real == nil {
+		opt.Real = &face.Real{}
+	}
+	opt.Real.Dir, opt.Real.SSHD, opt.Real.Port = t.TempDir(), sshdPath(), freePort(t)
 	f := face.New(account(opt))
 	f.OnSession(agent.Serve)
 	srv := httptest.NewServer(f)
@@ -108,4 +117,53 @@ func TestWhoeverMayNotRunCommandsHasTheMachineProveItself(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, runctl.TrustChallenged, run.HostTrust())
 	require.NoError(t, s.c.Terminate(ctx, run.Ref()))
+}
+
+func TestASpotMachineThatIsTakenBackCommitsItsCheckpointAndAnotherGoesOnFromIt(t *testing.T) {
+	t.Parallel()
+	var mock atomic.Pointer[url.URL] // nothing answers before the job runs
+	metadata := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		if to := mock.Load(); to != nil {
+			r.SetURL(to)
+		}
+	}, ErrorLog: log.New(io.Discard, "", 0)})
+	t.Cleanup(metadata.Close)
+	s := closedSite(t, face.Options{Real: &face.Real{Env: []string{"RUNCTL_IMDS=" + metadata.URL}}}, &ssmsession.Agent{})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	train := short("taken")
+	train.Needs.Market = runctl.Spot
+	train.Job = runctl.Job{DiscardOutputs: true, Args: []string{"sh", "-c", `trap 'echo 41 >"$RUNCTL_CHECKPOINT_DIR/step-41"; echo step-41 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 0' TERM
+echo "at $RUNCTL_CHECKPOINT_DIR"; while :; do sleep 0.05; done`}}
+	run, err := s.c.Start(ctx, train)
+	require.NoError(t, err)
+	var at string
+	for chunk, err := range run.Logs(ctx, runctl.LogQuery{Follow: true}) {
+		require.NoError(t, err)
+		if at += string(chunk.Data); strings.HasSuffix(at, "\n") && mock.Load() == nil {
+			to, err := url.Parse(enginetest.SpotNotice(t, time.Second))
+			require.NoError(t, err)
+			mock.Store(to)
+		}
+	}
+	receipt, err := run.Wait(ctx)
+	require.Error(t, err, "a program that was ended is no success, whatever its code")
+	assert.Equal(t, []any{runctl.CausePreempted, 0, "step-41"}, []any{receipt.Cause, receipt.ExitCode, receipt.Checkpoint})
+	s.face.Terminate(run.Instance().ID)
+
+	again := short("again")
+	again.Job = runctl.Job{DiscardOutputs: true, Attempt: 2, Resume: strings.TrimPrefix(strings.SplitN(at, "\n", 2)[0], "at "), // as a network volume would have it
+		Args: []string{"sh", "-c", `cat "$RUNCTL_RESUME/$(cat "$RUNCTL_RESUME/latest")"`}}
+	next, err := s.c.Start(ctx, again)
+	require.NoError(t, err)
+	assert.NotEqual(t, run.Instance().ID, next.Instance().ID)
+	_, err = next.Wait(ctx)
+	require.NoError(t, err)
+	var read bytes.Buffer
+	for chunk, err := range next.Logs(ctx, runctl.LogQuery{}) {
+		require.NoError(t, err)
+		read.Write(chunk.Data)
+	}
+	assert.Equal(t, "41\n", read.String())
+	require.NoError(t, s.c.Terminate(ctx, next.Ref()))
 }

@@ -27,8 +27,8 @@ const bootEnd = "RUNCTL-END-OF-BOOT"
 // userData is a boothook, which cloud-init runs as root at every boot, before the network's services: it keeps and runs
 // the boot script first, and then lets key in as root, and keeps a nonce by which the machine can prove itself. Behind it
 // comes what the launch's owner gave. There is no secret in it: the nonce proves only that who knows it is this machine, or may
-// read its user data.
-func userData(boot []byte, key string, more []byte) ([]byte, error) {
+// read its user data. set are more assignments for the access script.
+func userData(boot []byte, key string, more []byte, set ...string) ([]byte, error) {
 	key = strings.TrimSpace(key)
 	switch {
 	case key != "" && !job.ValidKey(key):
@@ -41,6 +41,9 @@ func userData(boot []byte, key string, more []byte) ([]byte, error) {
 	var hook bytes.Buffer
 	hook.WriteString("#!/bin/sh\n")
 	fmt.Fprintf(&hook, "%s%s\nkey='%s'\n", nonceWord, hex.EncodeToString(random[:]), key)
+	for _, line := range set {
+		hook.WriteString(line + "\n")
+	}
 	fmt.Fprintf(&hook, "boot() {\ncat <<'%s'\n%s\n%s\n}\n", bootEnd, strings.TrimSuffix(string(boot), "\n"), bootEnd)
 	hook.WriteString(accessScript)
 	text, err := compose(hook.Bytes(), more)

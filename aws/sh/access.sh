@@ -1,4 +1,4 @@
-# What comes before this text has set nonce and key, and boot, which prints the boot script.
+# What comes before this text has set nonce and key, imds for a spot machine, and boot, which prints the boot script.
 umask 077
 s=${RUNCTL_SYSROOT:-} # where the machine's root is; empty but in tests
 own=$s/etc/runctl home=$s/root sshd=$s/etc/ssh
@@ -11,6 +11,10 @@ else # no room for it
 	boot | sh >>"$log" 2>&1
 fi
 printf '%s\n' "$nonce" >"$own/nonce"
+if [ -n "${imds:-}" ]; then # the guard listens there for the notice that the machine is taken back
+	r=${RUNCTL_ROOT:-$home/.runctl}/guard
+	[ -L "$r/imds" ] || { mkdir -p "$r" && ln -s "${RUNCTL_IMDS:-$imds}" "$r/imds"; }
+fi
 if [ -n "$key" ]; then
 	mkdir -p "$home/.ssh"
 	a=$home/.ssh/authorized_keys

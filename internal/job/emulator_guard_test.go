@@ -166,7 +166,7 @@ func TestAHelloReadsBackOrIsRefused(t *testing.T) {
 }
 
 func FuzzHello(f *testing.F) {
-	f.Add("up=1 boot=a guard=1 left=2 ending=idle steps=10-a,20")
+	f.Add("up=1 boot=a guard=1 left=2 ending=idle notice=deaf steps=10-a,20")
 	f.Fuzz(func(t *testing.T, s string) {
 		l, ok := parseLine(sentinel + kindHello + " " + s)
 		if !ok {

@@ -30,12 +30,14 @@ type Hello struct {
 	Guard  bool          // the guard is armed, and its process lives
 	Left   time.Duration // until the lifetime is over, by the machine's uptime; 0: over, or no guard
 	Ending string        // why the machine is ending: lifetime, lease, idle or reboot; empty: it is not
+	Notice string        // whether the cloud's word that it takes the machine back is heard: watched, deaf (it cannot be asked), taken (it has come); empty: not listened for
 	Steps  []string      // the names of its end steps, in order; none: it ends its runs, and stays
 }
 
 var (
 	userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	endCause = regexp.MustCompile(`^(lifetime|lease|idle|reboot)?$`)
+	notices  = regexp.MustCompile(`^(watched|deaf|taken)?$`)
 	stepName = regexp.MustCompile(`^[0-9][A-Za-z0-9-]{0,63}$`)
 	bootID   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 )
@@ -104,16 +106,16 @@ func formatHello(h Hello) string {
 		guard = 1
 	}
 	return formatLine(kindHello, fmt.Sprint("up=", int64(h.Up/centi)), "boot="+h.Boot, fmt.Sprint("guard=", guard),
-		fmt.Sprint("left=", int64(h.Left/centi)), "ending="+h.Ending, "steps="+strings.Join(h.Steps, ","))
+		fmt.Sprint("left=", int64(h.Left/centi)), "ending="+h.Ending, "notice="+h.Notice, "steps="+strings.Join(h.Steps, ","))
 }
 
 func parseHello(l reply) (Hello, error) {
 	up, ok1 := l.number("up")
 	left, ok2 := l.number("left")
 	h := Hello{Up: time.Duration(up) * centi, Boot: l.Fields["boot"], Guard: l.Fields["guard"] == "1",
-		Left: time.Duration(left) * centi, Ending: l.Fields["ending"]}
+		Left: time.Duration(left) * centi, Ending: l.Fields["ending"], Notice: l.Fields["notice"]}
 	if !ok1 || !ok2 || up < 0 || up > maxCentis || left < 0 || left > maxCentis || !bootID.MatchString(h.Boot) ||
-		!endCause.MatchString(h.Ending) || !h.Guard && l.Fields["guard"] != "0" {
+		!endCause.MatchString(h.Ending) || !notices.MatchString(h.Notice) || !h.Guard && l.Fields["guard"] != "0" {
 		return Hello{}, errDamaged
 	}
 	if steps := l.Fields["steps"]; steps != "" {

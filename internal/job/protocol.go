@@ -53,7 +53,7 @@ import (
 // absent without an end (STUB: the script is not installed; exit code 213).
 //
 //	status run=RUN phase=PHASE up=CENTISECONDS log=BYTES lease=MILLISECONDS text=EVIDENCE
-//	hello up=CENTISECONDS boot=ID guard=0|1 left=CENTISECONDS ending=CAUSE steps=NAME,NAME...
+//	hello up=CENTISECONDS boot=ID guard=0|1 left=CENTISECONDS ending=CAUSE notice=WORD steps=NAME,NAME...
 //	receipt v=1 run=... (see Receipt.Marshal), directly after its status, exactly when phase=done
 //	code have=0|1 formats=NAME,NAME...; tree digest=DIGEST; part id=ID
 //	data from=OFFSET n=BYTES; then BYTES raw bytes, then "\nRUNCTL1 .\n"

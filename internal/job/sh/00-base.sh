@@ -2,7 +2,7 @@
 # POSIX sh and base tools only; tried under dash, bash and busybox ash. Below $root:
 #   own/RUN/   what must survive, each a symlink, made once and atomically with its content, needing no disk block:
 #              d digest · 1 2 3.. supervisor generations · j job · h hello · z zombie mode · w code by wait
-#              · x why exec failed · K killed · c.GRACE cancels · m.GRACE the machine's end · l.EXPIRY lease · u the job's user · k its cgroup · e CAUSE:SINCE of the drain · f finished · r.PID replies to start
+#              · x why exec failed · K killed · c.GRACE cancels · m.GRACE the machine's end · p.GRACE the cloud's notice · l.EXPIRY lease · u the job's user · k its cgroup · e CAUSE:SINCE of the drain · f finished · r.PID replies to start
 #   run/RUN/   ctl/{spec,in,go,exit.slot,exit} (0700) · out · job/{work,outputs,checkpoints}
 #   guard/     what ends the machine: see the guard
 #   lock.N     who has the machine: the highest N without free.N whose run goes on; nothing is ever removed

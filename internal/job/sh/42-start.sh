@@ -17,6 +17,7 @@ probe() { # does a held zombie show its exit code here? exit 7 must read 1792; g
 }
 fresh() {
   [ ! -L "$guard/ending" ] || refuse 75 'the machine is ending' # asked after the claim, which the guard looks for
+  [ ! -L "$guard/notice.$boot" ] || refuse 75 'the cloud takes the machine back'
   whom; [ -z "$user" ] || enter
   mkdir -p "$ctl" "$d/job/work" "$d/job/outputs" "$d/job/checkpoints" || refuse 74 'cannot write the run'
   rm -f "$ctl/in"; mv "$in" "$ctl/in" 2>/dev/null # what mv says means nothing

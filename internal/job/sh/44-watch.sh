@@ -8,8 +8,8 @@ drain() { # CAUSE GRACE SINCE: the one way in which we end a run, whatever the c
 }
 asked() { # the shortest grace of all cancels into g, and why
   g=
-  for f in "$o"/c.* "$o"/m.*; do
-    c=cancel; case $f in */m.*) c=lifetime ;; esac
+  for f in "$o"/c.* "$o"/m.* "$o"/p.*; do
+    c=cancel; case $f in */m.*) c=lifetime ;; */p.*) c=preempted ;; esac
     f=${f##*.}; [ "$f" != spec ] || f=$sp_grace
     case $f in '' | *[!0-9]*) continue ;; esac
     [ $c = cancel ] || [ "$f" -le "$sp_grace" ] || f=$sp_grace

@@ -47,7 +47,7 @@ ward() { # [ME LIFE KEEP GRACE T0 SPENT BOOTED SINCE]: what it was before a fork
   trap : HUP INT QUIT TERM
   { echo -1000 >"$proc/self/oom_score_adj"; } 2>/dev/null
   cd / || exit
-  gone= seen= seen_sup= last_active= noted=0
+  gone= seen= seen_sup= last_active= noted=0 peek_at=0
   if [ $# = 0 ]; then
     look $$; me=$boot:$$:$born o=$guard
     claim && terms || exit
@@ -62,6 +62,7 @@ ward() { # [ME LIFE KEEP GRACE T0 SPENT BOOTED SINCE]: what it was before a fork
     now; total=$((spent + now - t0))
     [ $total -lt "$life" ] || exec sh "$0" end lifetime "$grace" 0
     census
+    notices
     if [ -n "$active" ]; then since=$now last_active=$active
     else
       for f in $last_active; do
@@ -97,5 +98,5 @@ v_hello() {
     if awake && terms; then now; armed=1 left=$((life - spent - now + t0)); fi
     [ "$left" -gt 0 ] || left=0
   fi
-  now; bye hello up="$now" boot="$boot" guard=$armed left="$left" ending="$cause" steps="${steps#,}"
+  hears; now; bye hello up="$now" boot="$boot" guard=$armed left="$left" ending="$cause" notice=$notice steps="${steps#,}"
 }
