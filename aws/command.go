@@ -49,7 +49,7 @@ func (p *Provider) command(ctx context.Context, id, script string, limit time.Du
 		return output{}, classify(err)
 	}
 	if sent.Command == nil || awssdk.ToString(sent.Command.CommandId) == "" {
-		return output{}, errors.New("Systems Manager accepted a command, and has not said which")
+		return output{}, errors.New("a command was accepted by Systems Manager, which has not said which it is")
 	}
 	out, err := p.invocation(ctx, id, *sent.Command.CommandId, limit)
 	if ctx.Err() != nil {

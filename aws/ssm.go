@@ -84,11 +84,11 @@ func (p *Provider) checkStream(stream string) error {
 	u, err := url.Parse(stream)
 	switch {
 	case err != nil || u.Host == "":
-		return errors.New("Systems Manager has named no address for the session")
+		return errors.New("no address for the session was named by Systems Manager")
 	case u.Scheme == "wss", u.Scheme == "ws" && strings.HasPrefix(awssdk.ToString(p.sdk.BaseEndpoint), "http:"):
 		return nil
 	}
-	return fmt.Errorf("Systems Manager wants the session over %q, which is not encrypted", clip(u.Scheme))
+	return fmt.Errorf("a session over %q is not encrypted, and Systems Manager asks for one", clip(u.Scheme))
 }
 
 // sockets is a client for websockets, with the proxies and certificates of the SDK's configuration.
