@@ -277,8 +277,11 @@ func (b *box) execute(text, dir string, limit time.Duration, done func(code int,
 	cmd.Dir = dir
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &errs, time.Second
+	stopped := false // under b.mu
 	kill := func() {
-		if cmd.Process != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if stopped = true; cmd.Process != nil {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
 	}
@@ -289,8 +292,14 @@ func (b *box) execute(text, dir string, limit time.Duration, done func(code int,
 			done(-1, "", err.Error(), "")
 			return
 		}
+		b.mu.Lock()
+		early := stopped
+		b.mu.Unlock()
+		if early { // before it began
+			kill()
+		}
 		how := ""
-		late := time.AfterFunc(limit, func() { kill() })
+		late := time.AfterFunc(limit, kill)
 		_ = cmd.Wait()
 		if !late.Stop() {
 			how = "TimedOut"

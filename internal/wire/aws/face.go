@@ -27,6 +27,7 @@ type Face struct {
 	buckets   map[string]*bucket
 	denied    map[string]bool
 	soldOut   map[string]bool // "type zone", with * for any
+	asked     []string        // parameters that named an image
 	failing   []string        // codes by which the next boots fail
 	spotPrice map[string]float64
 	onCommand Script

@@ -59,14 +59,7 @@ var wellKnown = func() (names []string) {
 
 // images are those that the face has: the well-known, and what was asked for by parameter.
 func (f *Face) images() (all []*image) {
-	names := wellKnown
-	for _, c := range f.calls {
-		in := params(c.Params)
-		if names = append(names, in.strs("Names")...); in.str("Name") != "" {
-			names = append(names, in.str("Name"))
-		}
-	}
-	for _, n := range names {
+	for _, n := range slices.Concat(wellKnown, f.asked) {
 		if m := f.public(n); m != nil && !slices.ContainsFunc(all, func(o *image) bool { return o.id == m.id }) {
 			all = append(all, m)
 		}
@@ -117,6 +110,9 @@ func (x *exchange) parameter(name string) params {
 	if value == "" {
 		if m := x.f.public(name); m != nil {
 			value, kind = m.id, "aws:ec2:image"
+			if !slices.Contains(x.f.asked, name) {
+				x.f.asked = append(x.f.asked, name)
+			}
 		}
 	}
 	if value == "" {
