@@ -20,14 +20,17 @@ import (
 // DefaultName is the Info.Name of a provider made without a name, and the Kind of all of them.
 const DefaultName = "aws"
 
-// Road is the way by which commands reach a machine. Both end at its sshd, with the same keys.
+// Road is the way by which commands reach a machine. The first two end at its sshd, with the same keys.
 type Road string
 
 // The roads. The empty one takes SSM where the machine was launched with an instance profile, without which it cannot
-// register there, and SSH where it has none. The client's log says which it was.
+// register there, and SSH where it has none; where SSM is chosen so, and the credentials may not start sessions, it takes
+// RoadCommand. The client's log says which it was.
 const (
 	RoadSSH Road = "ssh" // to the machine's address: port 22 is open to one address, the caller's
 	RoadSSM Road = "ssm" // through Systems Manager: no port is open, and the machine needs an instance profile
+	// RoadCommand is Run Command, for accounts without sessions and machines without sshd. It is slow.
+	RoadCommand Road = "command"
 )
 
 // Config is what a [Provider] is made of. Config is required, with credentials and, unless Region is set, a region.
@@ -141,9 +144,9 @@ func (c *Config) check() error {
 		return &runctl.Error{Kind: runctl.ErrAuth, Msg: "no credentials: set AWS_PROFILE, or run aws configure or aws sso login"}
 	case c.Rate < 0 || c.SSHPort < 0 || c.SSHPort > 65535:
 		return invalid("Rate must not be negative, and SSHPort a port")
-	case c.Road != "" && c.Road != RoadSSH && c.Road != RoadSSM:
-		return invalid("Road is %q: must be %s or %s, or empty", clip(string(c.Road)), RoadSSH, RoadSSM)
-	case c.Private && len(c.SSHFrom) == 0 && len(c.SecurityGroups) == 0 && c.Road != RoadSSM:
+	case c.Road != "" && c.Road != RoadSSH && c.Road != RoadSSM && c.Road != RoadCommand:
+		return invalid("Road is %q: must be %s, %s or %s, or empty", clip(string(c.Road)), RoadSSH, RoadSSM, RoadCommand)
+	case c.Private && len(c.SSHFrom) == 0 && len(c.SecurityGroups) == 0 && c.Road != RoadSSM && c.Road != RoadCommand:
 		return invalid("Private: say in SSHFrom from which network machines are entered, such as 10.0.0.0/8")
 	}
 	for _, from := range c.SSHFrom {

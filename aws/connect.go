@@ -40,6 +40,9 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: notRunning(v)}
 	}
 	cfg, road := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}, p.roadOf(v)
+	if road == RoadCommand {
+		return p.byCommand(ctx, v, a)
+	}
 	refusal := func() error { return nil }
 	if road == RoadSSM {
 		refusal = p.throughSSM(v, &cfg)
@@ -51,13 +54,29 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 	}
 	m, err := sshmachine.Dial(ctx, cfg)
 	if err != nil {
-		return nil, cmp.Or(refusal(), err)
+		why := refusal()
+		if p.cfg.Road == "" && forbidden(why) {
+			return p.byCommand(ctx, v, a)
+		}
+		return nil, cmp.Or(why, err)
 	}
 	if err := p.attach(ctx, v, m); err != nil {
 		_ = m.Close()
 		return nil, err
 	}
 	return &Machine{m, road}, nil
+}
+
+// byCommand enters a machine without SSH.
+func (p *Provider) byCommand(ctx context.Context, v *types.Instance, a runctl.Access) (runctl.Machine, error) {
+	m, err := p.commandMachine(ctx, v, a.HostKey)
+	if err == nil {
+		err = p.attach(ctx, v, m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // notRunning says why a machine cannot be entered, and what helps.

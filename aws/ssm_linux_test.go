@@ -3,9 +3,11 @@ package aws_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -14,8 +16,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -166,4 +170,89 @@ echo "at $RUNCTL_CHECKPOINT_DIR"; while :; do sleep 0.05; done`}}
 	}
 	assert.Equal(t, "41\n", read.String())
 	require.NoError(t, s.c.Terminate(ctx, next.Ref()))
+}
+
+// kept is all that the account's history shows of commands: what was sent, and what they printed.
+func (s *site) kept(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, call := range s.face.Calls() {
+		if call.Op == "SendCommand" {
+			fmt.Fprintln(&all, call.Params)
+		}
+	}
+	list, err := s.p.SSM().ListCommandInvocations(t.Context(), &ssm.ListCommandInvocationsInput{Details: true})
+	require.NoError(t, err)
+	for _, i := range list.CommandInvocations {
+		for _, plugin := range i.CommandPlugins {
+			fmt.Fprintln(&all, *plugin.Output)
+		}
+	}
+	return all.String()
+}
+
+func TestAJobRunsByRunCommandAloneAndTheHistoryShowsNothingOfIt(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*aws.Config){"because it was chosen": func(c *aws.Config) { c.Road = aws.RoadCommand }, "because sessions are forbidden": func(*aws.Config) {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := closedSite(t, face.Options{InvocationLag: 100 * time.Millisecond}, &ssmsession.Agent{}, change)
+			s.face.Inject(face.Fault{On: "StartSession", Times: -1, Status: 400, Code: "AccessDeniedException", Text: "not authorized to perform: ssm:StartSession"})
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			job := short("by-command")
+			job.Job.Args = []string{"sh", "-c", `echo "said $WORD"; head -c 30000 /dev/zero | tr '\0' x; echo canary-error >&2; exit 7`}
+			run, err := s.c.Start(ctx, job)
+			require.NoError(t, err)
+			receipt, err := run.Wait(ctx)
+			assert.ErrorContains(t, err, "7")
+			assert.Equal(t, 7, receipt.ExitCode)
+			var log bytes.Buffer
+			for chunk, err := range run.Logs(ctx, runctl.LogQuery{}) {
+				require.NoError(t, err)
+				log.Write(chunk.Data)
+			}
+			assert.Equal(t, "said canary-word\n"+strings.Repeat("x", 30000)+"canary-error\n", log.String())
+			history := s.kept(t)
+			assert.Contains(t, history, "openssl")
+			for _, word := range []string{"canary", "said", "http", "RUNCTL1"} {
+				assert.NotContains(t, history, word)
+			}
+			require.NoError(t, s.c.Terminate(ctx, run.Ref()))
+		})
+	}
+}
+
+func TestACommandHasItsBytesItsCodeAndItsEnd(t *testing.T) {
+	t.Parallel()
+	s := closedSite(t, face.Options{}, &ssmsession.Agent{}, func(c *aws.Config) { c.Road = aws.RoadCommand })
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	i, err := s.c.Launch(ctx, machine("bytes"))
+	require.NoError(t, err)
+	m, err := s.c.Machine(ctx, i.Ref())
+	require.NoError(t, err)
+	in := make([]byte, 40_000)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(in)
+	var out, errs bytes.Buffer
+	code, err := m.Exec(ctx, []string{"sh", "-c", `cat; printf %s "$1" >&2; exit 9`, "sh", "it's\na 'word'"}, bytes.NewReader(in), &out, &errs)
+	require.NoError(t, err)
+	assert.Equal(t, 9, code)
+	assert.True(t, bytes.Equal(in, out.Bytes()), "%d of %d bytes", out.Len(), len(in))
+	assert.Equal(t, "it's\na 'word'", errs.String())
+
+	short, cancel2 := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel2()
+	began := time.Now()
+	blocked, w := io.Pipe()
+	defer w.Close()
+	out.Reset()
+	_, err = m.Exec(short, []string{"sh", "-c", "echo $$; exec sleep 1000"}, blocked, &out, io.Discard)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Less(t, time.Since(began), 15*time.Second)
+	assert.Zero(t, s.face.Kill(i.ID, "sleep 1000"), "it was killed on the machine")
+
+	_, err = m.Exec(ctx, []string{"cat"}, iotest.ErrReader(errors.New("the disk is gone")), io.Discard, io.Discard)
+	assert.ErrorContains(t, err, "the disk is gone")
+	require.NoError(t, s.c.Terminate(ctx, i.Ref()))
 }
