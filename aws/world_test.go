@@ -241,3 +241,9 @@ func isLaunch(r *http.Request) bool {
 	b, err := io.ReadAll(r.Body)
 	return err == nil && bytes.Contains(b, []byte("Action=RunInstances&"))
 }
+
+// enters reports whether a row's business is within a machine.
+func enters(row string) bool {
+	part, _, _ := strings.Cut(row, "/")
+	return part == "Exec" || part == "Shell" || row == "Launch/Boot"
+}
