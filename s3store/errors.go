@@ -35,6 +35,7 @@ func (e *TruncatedError) Error() string {
 var (
 	errStuck   = errors.New("the store gives the same page again and again")
 	errSilent  = errors.New("the store sent nothing for a minute")
+	errOver    = errors.New("somebody else has ended the upload")
 	errChanged = errors.New("it changed meanwhile")
 	errRange   = errors.New("the store sent another range than the one that was asked for")
 )
@@ -91,6 +92,8 @@ func kindOf(err error) runctl.Kind {
 	var sum *SumError
 	var short *TruncatedError
 	switch {
+	case errors.Is(err, errOver): // there can be another one
+		return runctl.ErrUnavailable
 	case errors.As(err, &e):
 		return e.Kind
 	case errors.Is(err, errChanged):

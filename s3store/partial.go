@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"slices"
@@ -104,6 +105,15 @@ func (u *partial) begin(ctx context.Context) error {
 	u.id, u.held = aws.ToString(r.UploadId), map[int32]types.CompletedPart{}
 	clear(u.checked)
 	return nil
+}
+
+// over is err, for which there is another try with an upload of its own where this one is gone, or somebody else's.
+func (u *partial) over(err error) error {
+	if c := code(err); c != "NoSuchUpload" && c != "InvalidPart" {
+		return err
+	}
+	u.id = ""
+	return fmt.Errorf("%w: %w", errOver, err)
 }
 
 // adopt takes over what an upload has; false: some of it is not the file's.

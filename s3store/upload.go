@@ -10,8 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	"runctl"
 )
 
 // maxParts is how many parts an object may have.
@@ -122,7 +120,7 @@ func (s *Store) putParts(ctx context.Context, f io.ReaderAt, size int64, key str
 			moved()
 		}
 		if first != nil { // what the manager says comes after it
-			return first
+			return u.over(first)
 		}
 		if err != nil {
 			return err
@@ -162,9 +160,5 @@ func (s *Store) complete(ctx context.Context, u *partial, sum Sum) (Object, erro
 	if o, look := s.stat(ctx, u.key); look == nil && o.Size == u.size && o.Sum == sum {
 		return o, nil
 	}
-	if kindOf(err) == runctl.ErrNotFound || code(err) == "InvalidPart" { // it is gone, or somebody else's: another one
-		u.id = ""
-		return Object{}, &cutError{err}
-	}
-	return Object{}, err
+	return Object{}, u.over(err)
 }
