@@ -252,6 +252,7 @@ func TestAnObjectThatWasCutShortIsAnError(t *testing.T) {
 	_, err = s.Download(t.Context(), "f", dir+"/down")
 	var short *s3store.TruncatedError
 	require.ErrorAs(t, err, &short)
+	assert.LessOrEqual(t, d.count("GET", "/f"), 2, "asking again makes it no longer")
 	assert.NoFileExists(t, dir+"/down")
 }
 
