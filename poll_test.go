@@ -218,6 +218,7 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a bubble panics over goroutines that are left
 				c, _, all := newCrowd(t, 50)
+				synctest.Wait()
 				before := bubbled()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -251,8 +252,11 @@ func TestNothingIsLeftAfterTheLastWaiter(t *testing.T) {
 
 // bubbled counts the goroutines of the caller's bubble: other tests have theirs.
 func bubbled() int {
-	all := make([]byte, 1<<20)
-	all = all[:runtime.Stack(all, true)]
+	var all []byte
+	for size := 1 << 20; len(all) == 0 || len(all) == size/2; size *= 2 { // cut, where it is full
+		all = make([]byte, size)
+		all = all[:runtime.Stack(all, true)]
+	}
 	own, _, _ := bytes.Cut(all, []byte("\n")) // the caller comes first
 	_, own, found := bytes.Cut(own, []byte("synctest bubble"))
 	if !found {
