@@ -29,7 +29,7 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 	require.NoError(t, err)
 	var all strings.Builder
 	for _, dir := range []string{".", "fake", "providertest", "internal/job", "local", "ssh", "sshmachine",
-		"aws", "code", "s3store", "internal/transfer", "internal/torture", "internal/canary"} {
+		"aws", "code", "internal/transfer", "internal/torture", "internal/canary", "s3store", "runpod", "lyceum"} {
 		files, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		for _, f := range files {

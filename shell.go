@@ -55,6 +55,9 @@ func (p *shellProcess) on(ctx context.Context, f func(job.Machine) error) error 
 	if ctx.Err() == nil {
 		p.a.wires.dropBroken(p.inst.ID, w)
 	}
+	if kindOf(err) == ErrClosed && !p.a.wires.over() { // another call found it broken, and the next one gets a new connection
+		return p.fail(ErrUnavailable, "the connection was cut under another call", nil)
+	}
 	return p.fail(kindOr(err, ErrUnavailable), "the machine did not answer", err)
 }
 

@@ -118,6 +118,13 @@ func (ws *wires) close() {
 	}
 }
 
+// over reports whether the client was closed, and all connections with it.
+func (ws *wires) over() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return ws.closed
+}
+
 func (w *wire) shut() {
 	w.lock <- struct{}{}
 	defer func() { <-w.lock }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,8 +44,14 @@ func TestTheKeyIsSeenNowhere(t *testing.T) {
 			var seen strings.Builder
 			see := func(v any) { seen.WriteString(texts(v)) }
 			var log bytes.Buffer
+			var mu sync.Mutex // a poll goes on beside the calls
 			var events []runctl.Event
-			c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret, Trace: func(e runctl.Event) { events = append(events, e) },
+			trace := func(e runctl.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				events = append(events, e)
+			}
+			c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret, Trace: trace,
 				Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, w.p)
 			require.NoError(t, err)
 			defer c.Close()
@@ -90,6 +97,8 @@ func TestTheKeyIsSeenNowhere(t *testing.T) {
 				see(v)
 				see(err)
 			}
+			_ = c.Close()
+			synctest.Wait()
 			for _, e := range events {
 				see(e)
 			}
