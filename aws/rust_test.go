@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,7 +233,11 @@ func TestEarlierTool18UserDataFetchesNothingFormatsNothingAndSaysNothingSecret(t
 		i := w.launch("k1")
 		got := w.face.Instance(i.ID)
 		data := string(got.UserData)
-		for _, word := range []string{"curl -", "| sh\n# install", "apt-get", "yum ", "dnf ", "mkfs", "upgrade", secretKey, session, string(secret)} {
+		for _, url := range regexp.MustCompile(`[a-z]+://[^\s"'\\]*`).FindAllString(data, -1) {
+			assert.Regexp(t, `^http://(\$|169\.254\.169\.254|\[?fd00:ec2)`, url, "nothing but the machine's own metadata is asked for anything")
+		}
+		assert.NotRegexp(t, `(curl|wget)[^\n]*\|\s*(sh|bash)`, data)
+		for _, word := range []string{"apt-get", "yum ", "dnf ", "mkfs", "upgrade", secretKey, session, string(secret)} {
 			assert.NotContains(t, data, word)
 		}
 		assert.True(t, strings.HasPrefix(data, "#cloud-boothook\n"), "what arms the guard runs at every boot")
