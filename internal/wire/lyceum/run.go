@@ -121,7 +121,7 @@ func (r *run) end(at time.Time, state string, code *int) {
 	r.ended, r.state, r.ReturnCode = at, state, code
 	r.entries = slices.DeleteFunc(r.entries, func(e entry) bool { return e.at.After(at) })
 	r.f.ledger.End(r.ID, at)
-	r.f.notify()
+	r.f.changed.Notify()
 }
 
 func (r *run) over(now time.Time) bool { return !r.ended.IsZero() && !r.ended.After(now) }
@@ -166,7 +166,7 @@ func (r *run) halt(now time.Time) {
 	default:
 		r.end(now.Add(r.f.opt.Aborting), as, nil)
 	}
-	r.f.notify()
+	r.f.changed.Notify()
 }
 
 // next is when something happens by itself after a time; false: nothing will.
@@ -184,7 +184,7 @@ func (r *run) say(text string) {
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
 	r.entries = append(r.entries, entry{at: time.Now(), text: strings.ToValidUTF8(text, string(utf8.RuneError))})
-	r.f.notify()
+	r.f.changed.Notify()
 }
 
 // returned is what the platform makes of the end of a process. The lock is held.
@@ -277,13 +277,13 @@ func (f *Face) ForgetRun(id string) {
 	defer f.mu.Unlock()
 	f.runs = slices.DeleteFunc(f.runs, func(r *run) bool { return r.ID == id })
 	f.ledger.End(id, time.Now())
-	f.notify()
+	f.changed.Notify()
 }
 
 // Say lets a run print something.
 func (f *Face) Say(id, text string) {
 	f.withRun(id, func(r *run, now time.Time) {
 		r.entries = append(r.entries, entry{at: now, text: text})
-		f.notify()
+		f.changed.Notify()
 	})
 }

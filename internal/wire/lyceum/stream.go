@@ -195,7 +195,7 @@ func (f *Face) stream(w http.ResponseWriter, req *http.Request, id string) {
 		if ended && !s.NoEnd {
 			events = append(events, s.shape(done).end(r, s.code(r))...)
 		}
-		changed := f.waiting()
+		changed := f.changed.Waiting()
 		var timer *time.Timer
 		var next <-chan time.Time
 		if at, ok := r.next(now); ok {

@@ -83,7 +83,7 @@ func (f *Face) add(c *createRequest, count int) *vm {
 	if f.opt.OnKey != nil {
 		f.opt.OnKey(c.Key)
 	}
-	f.notify()
+	f.changed.Notify()
 	return v
 }
 
@@ -132,7 +132,7 @@ func (v *vm) over(now time.Time) bool { return !v.ended.IsZero() && !v.ended.Aft
 func (v *vm) end(f *Face, at time.Time, last string) {
 	v.ended, v.last, v.forced = at, last, ""
 	f.ledger.End(v.ID, at)
-	f.notify()
+	f.changed.Notify()
 }
 
 // force brings a machine into a state, whatever led there. It has its address then, if ever one of that state has.
@@ -150,7 +150,7 @@ func (v *vm) force(f *Face, now time.Time, status string) {
 		hourly = 0
 	}
 	f.ledger.Set(v.ID, status, now, hourly)
-	f.notify()
+	f.changed.Notify()
 }
 
 // How times are written: create names no zone, the others name it in two ways.

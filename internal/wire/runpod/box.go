@@ -85,7 +85,7 @@ func (r *Real) start(p *pod) *wire.Box {
 			p.f.mu.Lock()
 			defer p.f.mu.Unlock()
 			p.log.container(time.Now(), line)
-			p.f.notify()
+			p.f.changed.Notify()
 		})
 	}
 	c.Over = func(b *wire.Box) { // the lock is free by then: it is called by another goroutine

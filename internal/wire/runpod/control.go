@@ -15,7 +15,7 @@ func (f *Face) with(id string, do func(p *pod, now time.Time)) {
 	for _, p := range f.pods {
 		if p.ID == id {
 			do(p, now)
-			f.notify()
+			f.changed.Notify()
 			return
 		}
 	}

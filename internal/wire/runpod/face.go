@@ -72,7 +72,7 @@ type Face struct {
 	window  time.Time
 	used    int
 	serial  int
-	changed chan struct{} // closed at the next change; nil: nobody waits
+	changed wire.Change
 	stop    chan struct{} // closed by Close
 	closed  bool
 	cut     chan struct{} // closed by CutStreams
@@ -197,22 +197,6 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange) {
 		return
 	}
 	f.send(w, x, a)
-}
-
-// notify wakes whoever waits for a change. The lock is held.
-func (f *Face) notify() {
-	if f.changed != nil {
-		close(f.changed)
-		f.changed = nil
-	}
-}
-
-// waiting returns a channel that is closed at the next change. The lock is held.
-func (f *Face) waiting() <-chan struct{} {
-	if f.changed == nil {
-		f.changed = make(chan struct{})
-	}
-	return f.changed
 }
 
 // Close ends streams and containers, and waits for the latter; no other starts. The face answers on.

@@ -96,7 +96,7 @@ func (p *pod) become(t time.Time, status string) {
 	} else {
 		p.f.ledger.Set(p.ID, status, t, p.Cost)
 	}
-	p.f.notify()
+	p.f.changed.Notify()
 }
 
 // boot brings a pod from PROVISIONING to RUNNING, as time goes.
@@ -136,7 +136,7 @@ func (p *pod) open(t time.Time) {
 	}
 	s := p.f.opt.Script(p.view(), p.starts)
 	for _, l := range s.Lines {
-		p.at(t.Add(l.After), true, func(t time.Time) { p.log.container(t, l.Text); p.f.notify() })
+		p.at(t.Add(l.After), true, func(t time.Time) { p.log.container(t, l.Text); p.f.changed.Notify() })
 	}
 	if s.Exit > 0 {
 		p.at(t.Add(s.Exit), true, p.returned)
@@ -157,7 +157,7 @@ func (p *pod) returned(t time.Time) {
 	default:
 		p.at(t.Add(cmp.Or(p.f.opt.RestartDelay, 100*time.Millisecond)), false, p.open)
 	}
-	p.f.notify()
+	p.f.changed.Notify()
 }
 
 // halt ends the container, and with it the pod's compute.

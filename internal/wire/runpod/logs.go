@@ -209,7 +209,7 @@ func (f *Face) stream(w http.ResponseWriter, x *exchange) {
 			data, _ := json.Marshal(e)
 			fmt.Fprintf(&text, "id: %s\ndata: %s\n\n", e.TS, data)
 		}
-		more, changed := i < len(p.log.entries), f.waiting()
+		more, changed := i < len(p.log.entries), f.changed.Waiting()
 		var next <-chan time.Time
 		var timer *time.Timer
 		if len(p.next) > 0 {
