@@ -122,14 +122,15 @@ var crookedMachines = map[string]func(c *crooked, m runctl.Machine, i runctl.Ins
 	"Shell/Attach": func(c *crooked, m runctl.Machine, _ runctl.Instance) runctl.Machine {
 		return crookedMachine{Machine: m, argv: under(filepath.Join(c.dir, fmt.Sprint(connections.Add(1))))}
 	},
-	// Close ends what was started
+	// Close ends what was started, and returns when it has ended: the row watches for a moment only
 	"Shell/OutlivesConnection": func(_ *crooked, m runctl.Machine, _ runctl.Instance) runctl.Machine {
 		return crookedMachine{Machine: m, close: func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			runs, _ := job.List(ctx, m)
 			for _, r := range runs {
 				_ = job.Cancel(ctx, m, r.Run, 0)
+				_, _ = job.Wait(ctx, m, r.Run, 30*time.Second)
 			}
 		}}
 	},
