@@ -108,7 +108,8 @@ var callRows = []Row{
 				slow = 250 * time.Millisecond
 			}
 			best := map[string]time.Duration{}
-			for range 3 {
+			const tries = 20 // a computer that has much else to do is slow now and then, a sleep always
+			for range tries {
 				_, i := c.launch()
 				for _, call := range c.calls(i.ID) {
 					from := time.Now()
@@ -123,7 +124,7 @@ var callRows = []Row{
 			}
 			for name, took := range best {
 				if took > slow {
-					c.failf("three times the cloud answered at once; the fastest %s took %s", name, took.Round(time.Millisecond))
+					c.failf("%d times the cloud answered at once; the fastest %s took %s", tries, name, took.Round(time.Millisecond))
 				}
 			}
 		},
