@@ -140,29 +140,3 @@ func TestReapSweepsWhenItsOwnerHasNoMachine(t *testing.T) {
 		assert.ErrorContains(t, err, "no")
 	})
 }
-
-// shut is a cloud whose machines refuse the way they are asked to be entered.
-type shut struct {
-	*fake.Cloud
-	tries int
-}
-
-func (s *shut) Connect(context.Context, runctl.Instance, runctl.Access) (runctl.Machine, error) {
-	s.tries++
-	return nil, &runctl.Error{Kind: runctl.ErrInvalid, Msg: "its disk is blank"}
-}
-
-func TestAMachineThatCanNeverBeEnteredIsNotWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &shut{Cloud: fake.New()}
-		c, err := runctl.New(runctl.Config{Owner: "me", Secret: []byte("s")}, s)
-		require.NoError(t, err)
-		defer c.Close()
-		began := time.Now()
-		_, err = c.Start(t.Context(), runctl.RunSpec{Lifetime: time.Hour, MaxHourly: runctl.USD(50), Needs: runctl.OfferQuery{Road: runctl.RoadShell}, Job: runctl.Job{Args: []string{"true"}}})
-		assert.ErrorIs(t, err, runctl.ErrInvalid)
-		assert.ErrorContains(t, err, "the machine was terminated")
-		assert.Equal(t, 1, s.tries)
-		assert.Less(t, time.Since(began), time.Minute)
-	})
-}

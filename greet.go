@@ -35,29 +35,22 @@ func (c *Client) greet(ctx context.Context, a *account, i Instance) error {
 	p := &shellProcess{c: c, a: a, inst: i}
 	limit := c.cfg.Deadlines.Connect
 	missing := ""
-	err := c.phase(ctx, limit, "its guard was not seen", func(ctx context.Context) error {
-		for n := 1; ; n++ {
-			h, err := p.hello(ctx)
-			if err == nil {
-				if missing = lacks(h, i.Mark.Lifetime); missing == "" {
-					c.log.Info("guarded", "provider", a.info.Name, "id", i.ID, "left", h.Left, "steps", h.Steps)
-					if h.Notice == "deaf" {
-						c.log.Warn("the machine cannot hear the cloud's notice when it takes it back", "provider", a.info.Name, "id", i.ID)
-					}
-					return nil
-				}
-				if h.Ending != "" {
-					return &Error{Kind: ErrLost, Msg: "the machine is ending itself: " + h.Ending}
-				}
-				err = errors.New(missing)
-			}
-			if settles(err) {
-				return err
-			}
-			if wait := sleep(ctx, min(delay(i.ID, n), 10*time.Second)); wait != nil {
-				return err
-			}
+	err := c.retry(ctx, limit, "its guard was not seen", i.ID, func(ctx context.Context) (bool, error) {
+		h, err := p.hello(ctx)
+		if err != nil {
+			return !settles(err), err
 		}
+		if missing = lacks(h, i.Mark.Lifetime); missing == "" {
+			c.log.Info("guarded", "provider", a.info.Name, "id", i.ID, "left", h.Left, "steps", h.Steps)
+			if h.Notice == "deaf" {
+				c.log.Warn("the machine cannot hear the cloud's notice when it takes it back", "provider", a.info.Name, "id", i.ID)
+			}
+			return false, nil
+		}
+		if h.Ending != "" {
+			return false, &Error{Kind: ErrLost, Msg: "the machine is ending itself: " + h.Ending}
+		}
+		return true, errors.New(missing)
 	})
 	if err == nil {
 		return nil

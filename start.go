@@ -63,7 +63,7 @@ func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) 
 		if !closed {
 			e.Err = context.Cause(ctx) // whatever failed meanwhile is not why
 		}
-		e.Msg = "stopped before the job was started; the machine stays for the next Start with this key and ends itself if none comes"
+		e.Msg = "stopped before the job was started" + meanwhile(err) + "; the machine stays for the next Start with this key and ends itself if none comes"
 		return e
 	}
 	if err := c.record(Intent{Event: IntentAbandoned, Provider: a.info.Name, Key: i.Mark.Key, Digest: i.Mark.Digest, ID: i.ID}); err != nil {
@@ -75,6 +75,14 @@ func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) 
 		e.Msg += "; the machine was terminated"
 	}
 	return e
+}
+
+// meanwhile says what was not done yet when the caller left, and why.
+func meanwhile(err error) string {
+	if left := (*leftError)(nil); errors.As(err, &left) {
+		return " (" + clip(oneLine(left.Error()), 300) + ")"
+	}
+	return ""
 }
 
 // Run is Start, Wait, collecting the job's outputs into spec.Collect where that is set, and Terminate. The
@@ -182,16 +190,9 @@ func (c *Client) submit(ctx context.Context, a *account, i Instance, j Job, dige
 
 // handOver starts the job. Repeating a start finds the first, so it is repeated until the answer is known.
 func (c *Client) handOver(ctx context.Context, p *shellProcess, j Job, digest string) error {
-	return c.phase(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", func(ctx context.Context) error {
-		for n := 1; ; n++ {
-			err := p.start(ctx, j, digest)
-			if err == nil || settles(err) {
-				return err
-			}
-			if wait := sleep(ctx, delay(p.inst.ID, n)); wait != nil {
-				return err
-			}
-		}
+	return c.retry(ctx, c.cfg.Deadlines.Submit, "the job could not be handed over", p.inst.ID, func(ctx context.Context) (bool, error) {
+		err := p.start(ctx, j, digest)
+		return !settles(err), err
 	})
 }
 
@@ -213,21 +214,18 @@ func (c *Client) reach(ctx context.Context, a *account, i Instance) (Instance, e
 		}
 	}
 	c.trace(Event{Name: EventRunning, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key})
-	err := c.phase(ctx, c.cfg.Deadlines.Connect, "the machine is up but cannot be reached", func(ctx context.Context) error {
-		for n := 1; ; n++ {
-			_, err := c.machine(ctx, a, i)
-			if err == nil || errors.Is(err, errors.ErrUnsupported) || settles(err) {
-				return err
-			}
-			if wait := sleep(ctx, delay(i.ID, n)); wait != nil {
-				return err
-			}
+	tried := false
+	err := c.retry(ctx, c.cfg.Deadlines.Connect, "the machine is up but cannot be reached", i.ID, func(ctx context.Context) (bool, error) {
+		if tried {
 			if now, err := c.get(ctx, a, i.ID, i.Mark.Key); err == nil {
 				if i = now; !i.State.Billing() {
-					return &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Key: i.Mark.Key, Kind: ErrLost, Msg: "the machine has ended" + because(i.Reason)}
+					return false, &Error{Provider: a.info.Name, Op: "connect", ID: i.ID, Key: i.Mark.Key, Kind: ErrLost, Msg: "the machine has ended" + because(i.Reason)}
 				}
 			}
 		}
+		tried = true
+		_, err := c.machine(ctx, a, i)
+		return !settles(err) && !errors.Is(err, errors.ErrUnsupported), err
 	})
 	if err == nil {
 		c.trace(Event{Name: EventConnected, Provider: a.info.Name, ID: i.ID, Key: i.Mark.Key})
@@ -240,10 +238,47 @@ func (c *Client) phase(ctx context.Context, limit time.Duration, what string, f 
 	own, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := f(own)
-	if err != nil && own.Err() != nil && ctx.Err() == nil {
+	switch {
+	case err == nil || own.Err() == nil:
+		return err
+	case ctx.Err() == nil:
 		return &Error{Kind: ErrTimeout, Err: err, Msg: fmt.Sprintf("%s within %s", what, limit)}
 	}
-	return err
+	return &leftError{what, err}
+}
+
+// leftError is a phase that its caller did not wait for.
+type leftError struct {
+	what string
+	err  error // of the last attempt that was not cut short
+}
+
+func (e *leftError) Error() string {
+	if errors.Is(e.err, context.Canceled) || errors.Is(e.err, context.DeadlineExceeded) {
+		return e.what
+	}
+	return e.what + ": " + e.err.Error()
+}
+func (e *leftError) Unwrap() error { return e.err }
+
+// retry is a phase of attempts, until one says that no other would help. They come at most 10 s apart or so: whoever waits
+// here waits beside a machine that is paid for.
+func (c *Client) retry(ctx context.Context, limit time.Duration, what, id string, try func(context.Context) (again bool, err error)) error {
+	return c.phase(ctx, limit, what, func(ctx context.Context) error {
+		var last error
+		for n := 1; ; n++ {
+			again, err := try(ctx)
+			if err == nil || !again {
+				return err
+			}
+			if last == nil || ctx.Err() == nil { // an attempt that was cut short says less than the one before it
+				last = err
+			}
+			if sleep(ctx, min(delay(id, n), 10*time.Second)) != nil {
+				return last
+			}
+		}
+	})
 }
 
 // Attach finds a run again from its stored reference, in any process of the owner. A reference without a run

@@ -32,16 +32,9 @@ func (c *Client) sync(ctx context.Context, p *shellProcess, j Job) error {
 		return nil
 	}
 	began := time.Now()
-	err := c.phase(ctx, c.cfg.Deadlines.Sync, "the code could not be brought over", func(ctx context.Context) error {
-		for n := 1; ; n++ {
-			err := p.send(ctx, j.Code)
-			if err == nil || settles(err) {
-				return err
-			}
-			if wait := sleep(ctx, delay(p.inst.ID, n)); wait != nil {
-				return err
-			}
-		}
+	err := c.retry(ctx, c.cfg.Deadlines.Sync, "the code could not be brought over", p.inst.ID, func(ctx context.Context) (bool, error) {
+		err := p.send(ctx, j.Code)
+		return !settles(err), err
 	})
 	if err == nil {
 		c.trace(Event{Name: EventSynced, Provider: p.a.info.Name, ID: p.inst.ID, Key: p.inst.Mark.Key, Run: p.run, Elapsed: time.Since(began)})
