@@ -1,9 +1,6 @@
 package aws_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,109 +12,19 @@ import (
 
 	"runctl"
 	"runctl/aws"
+	"runctl/internal/cloudtest"
 	face "runctl/internal/wire/aws"
 )
 
-// outcome is what becomes of the request that starts a machine.
-type outcome struct {
-	name  string
-	fault *face.Fault
-	told  error // the kind by which the client knows at once that nothing was started; nil: it does not know, or all is well
+func TestALaunchNeverMakesTwoMachines(t *testing.T) { cloudtest.LaunchRule(t, cloud) }
+func TestAnUnresolvedDoubtIsUncertainAndNamesTheKey(t *testing.T) {
+	cloudtest.DoubtIsToldWithItsKey(t, cloud)
 }
-
-func slow(f face.Fault) *face.Fault { f.Hold = 3 * time.Second; return &f }
-
-var outcomes = []outcome{
-	{"all goes well", slow(face.Fault{On: "RunInstances"}), nil},
-	{"the request is lost", slow(face.LostRequest), nil},
-	{"the reply is lost", slow(face.LostReply), nil},
-	{"500 after starting", slow(face.ErrorAfter), nil},
-	{"503, and nothing was started", slow(face.Unavailable), nil},
-	{"a 200 that cannot be read", slow(face.Unreadable), nil},
-	{"a 200 that is cut in the middle", slow(face.HalfReply), nil},
-	{"a gateway's page, and the request went on", slow(face.Fault{On: "RunInstances", Acts: true, Status: 502, Kind: "text/html", Body: "<html>"}), nil},
-	{"a gateway's page, and it did not", slow(face.Fault{On: "RunInstances", Status: 502, Kind: "text/html", Body: "<html>"}), nil},
-	{"a hotel's page with status 200", slow(face.Fault{On: "RunInstances", Status: 200, Kind: "text/html", Body: "<html>"}), nil},
-	{"no answer before the deadline", &face.Fault{On: "RunInstances", Acts: true, Hold: time.Hour, Cut: face.NoReply}, nil},
-	{"no capacity, as a 500", &face.Fault{On: "RunInstances", Times: -1, Status: 500, Code: "InsufficientInstanceCapacity"}, runctl.ErrCapacity},
-	{"no quota", &face.Fault{On: "RunInstances", Times: -1, Status: 400, Code: "VcpuLimitExceeded"}, runctl.ErrCapacity}, // of all offers: none could be launched
-	{"no permission", &face.Fault{On: "RunInstances", Times: -1, Status: 403, Code: "UnauthorizedOperation"}, runctl.ErrAuth},
+func TestListsThatFailProveNothing(t *testing.T) { cloudtest.ListsThatFailProveNothing(t, cloud) }
+func TestManyLaunchesAtOnceUnderOneKeyAreOneMachine(t *testing.T) {
+	cloudtest.ManyLaunchesAtOnce(t, cloud)
 }
-
-// TestALaunchNeverMakesTwoMachines is the launch rule over EC2's wire: every outcome of the one RunInstances × how long a new machine
-// is missing from lists × what a token of an ended machine brings × whether the caller gives up meanwhile.
-func TestALaunchNeverMakesTwoMachines(t *testing.T) {
-	for _, o := range outcomes {
-		for _, lag := range []time.Duration{0, 5 * time.Second, time.Minute} {
-			for _, dead := range []bool{false, true} {
-				if dead && lag != 5*time.Second {
-					continue // the one has nothing to do with the other
-				}
-				for _, leaves := range []bool{false, true} {
-					t.Run(fmt.Sprintf("%s/lag %s/dead %v/leaves %v", o.name, lag, dead, leaves), func(t *testing.T) {
-						synctest.Test(t, func(t *testing.T) { checkLaunch(t, o, lag, dead, leaves) })
-					})
-				}
-			}
-		}
-	}
-}
-
-func checkLaunch(t *testing.T, o outcome, lag time.Duration, dead, leaves bool) {
-	w := newTenant(t, face.Options{ListLag: lag, GetLag: lag / 2, TokenDead: dead, Pending: 20 * time.Second})
-	w.face.Inject(*o.fault)
-	ctx := t.Context()
-	if leaves {
-		ctx = cancelAfter(t, 2*time.Second)
-	}
-	i, err := w.c.Launch(ctx, machine("k1"))
-	found := w.under("k1")
-	require.LessOrEqual(t, len(found), 1, "two machines under one key")
-	switch {
-	case err == nil:
-		require.Equal(t, []string{i.ID}, found, "Launch returned nil")
-		require.Equal(t, "k1", i.Mark.Key)
-	case errors.Is(err, runctl.ErrUncertain):
-		e := new(runctl.Error)
-		require.ErrorAs(t, err, &e)
-		require.True(t, e.MayBill)
-		require.True(t, leaves, "the same token brings the machine, so that no doubt remains: %v", err)
-	default:
-		require.Empty(t, found, "a machine bills, and the error does not say so: %v", err)
-		require.ErrorIs(t, err, o.told)
-		require.LessOrEqual(t, w.face.Served("RunInstances"), 3, "one for each zone that has the type")
-	}
-	require.NotContains(t, fmt.Sprintf("%v %+v", err, err), secretKey)
-
-	// The same key again, from this process and from another that knows nothing.
-	w.face.Heal()
-	before := len(found)
-	again, err := w.c.Launch(t.Context(), machine("k1"))
-	if err != nil && lag > 0 { // a machine that EC2 does not show yet: nothing is concluded, and nothing launched
-		require.ErrorIs(t, err, runctl.ErrUnavailable)
-		require.LessOrEqual(t, len(w.under("k1")), 1)
-		pass(lag)
-		again, err = w.c.Launch(t.Context(), machine("k1"))
-	}
-	require.NoError(t, err)
-	now := w.under("k1")
-	require.Equal(t, []string{again.ID}, now)
-	if before == 1 {
-		require.Equal(t, found, now)
-	}
-	pass(lag)
-	launches := w.face.Served("RunInstances")
-	w.p = w.provider()
-	other, err := w.client().Launch(t.Context(), machine("k1"))
-	require.NoError(t, err)
-	require.Equal(t, now[0], other.ID, "another process adopts")
-	require.Equal(t, launches, w.face.Served("RunInstances"))
-	w.reapAll()
-	pass(time.Minute)
-	assert.Empty(t, w.under("k1"), "left after Reap")
-	assert.Empty(t, w.face.Billing())
-	assert.Empty(t, w.face.Volumes())
-}
+func TestTheKeyIsSeenNowhere(t *testing.T) { cloudtest.KeySweep(t, cloud) }
 
 func TestARefusedRepetitionProvesNothingAboutTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -130,23 +37,12 @@ func TestARefusedRepetitionProvesNothingAboutTheFirst(t *testing.T) {
 }
 
 func TestWithoutTokensALaunchInDoubtIsLookedForAndNeverRepeated(t *testing.T) {
-	for _, lost := range []face.Fault{face.LostReply, face.LostRequest} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newTenant(t, face.Options{ListLag: 20 * time.Second}, func(c *aws.Config) { c.TokensIgnored = true })
-			w.face.Inject(lost)
-			i, err := w.c.Launch(t.Context(), machine("k1"))
-			assert.Equal(t, 1, w.face.Served("RunInstances"))
-			if lost.Acts {
-				require.NoError(t, err)
-				assert.Equal(t, []string{i.ID}, w.under("k1"))
-				return
-			}
-			require.ErrorIs(t, err, runctl.ErrUncertain)
-			_, err = w.c.Launch(t.Context(), machine("k1"))
-			require.ErrorIs(t, err, runctl.ErrUncertain, "and again, without another request")
-			assert.Equal(t, 1, w.face.Served("RunInstances"))
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newTenant(t, face.Options{ListLag: 20 * time.Second}, func(c *aws.Config) { c.TokensIgnored = true })
+		w.face.Inject(face.LostReply)
+		assert.Equal(t, []string{w.launch("k1").ID}, w.under("k1"))
+		assert.Equal(t, 1, w.face.Served("RunInstances"))
+	})
 }
 
 func TestATokenOfAnEarlierLifeIsNoNewMachine(t *testing.T) {
@@ -195,25 +91,6 @@ func TestACopyWithoutOurTokenIsNeitherAdoptedNorEnded(t *testing.T) {
 		pass(time.Second)
 		w.reapAll()
 		assert.ElementsMatch(t, others, w.face.Billing(), "none of them was touched")
-	})
-}
-
-func TestManyLaunchesAtOnceUnderOneKeyAreOneMachine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newTenant(t, face.Options{ListLag: 20 * time.Second})
-		w.face.Inject(*slow(face.LostReply))
-		ids := make(chan string, 8)
-		for range cap(ids) {
-			go func() {
-				i, err := w.c.Launch(context.WithoutCancel(t.Context()), machine("k1"))
-				assert.NoError(t, err)
-				ids <- i.ID
-			}()
-		}
-		for range cap(ids) {
-			assert.Equal(t, []string{<-ids}, w.under("k1"))
-		}
-		assert.Equal(t, 2, w.face.Served("RunInstances"), "once, and the repetition with the same token")
 	})
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -126,10 +125,7 @@ func TestResetRepliesAreOneLaunchAndOneMachine(t *testing.T) {
 	t.Run("over the face, by the token", func(t *testing.T) {
 		t.Parallel()
 		f := face.New(account(face.Options{}))
-		srv := httptest.NewServer(f)
-		t.Cleanup(srv.Close)
-		audit(t, f)
-		x := newToxiproxy(t, srv.URL)
+		x := newToxiproxy(t, serve(t, f))
 		p, err := aws.New(aws.Config{Config: sdkOver(x.url, &cutLaunch{fresh(), x.resetReplies, x.heal}), Rate: 1000})
 		require.NoError(t, err)
 		i := launchThrough(t, p, machine("k1"))

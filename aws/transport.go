@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strings"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -14,8 +15,12 @@ import (
 // maxReply is how much of a reply is read.
 const maxReply = 32 << 20
 
+// maxRefusal is how much of a refusal is read: it is a code and a text.
+const maxRefusal = 64 << 10
+
 // careful is an HTTP client with what the SDK lets through: it follows no redirect, which would take the session's token to
-// another host; it reads no reply without an end; and a page that somebody between has put in the place of EC2's reply is an
+// another host; it reads no reply without an end; a refusal that repeats what the request was authorised by has that masked,
+// since the SDK's errors quote it; and a page that somebody between has put in the place of EC2's reply is an
 // error, where the SDK sees an empty listing. A client of another kind than the SDK's own and net/http's keeps its own way with
 // redirects.
 func careful(c awssdk.HTTPClient) awssdk.HTTPClient {
@@ -59,6 +64,10 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	}
 	body := &bounded{reply.Body, maxReply}
 	reply.Body = body
+	if reply.StatusCode >= 300 {
+		mask(r, reply)
+		return reply, nil
+	}
 	if reply.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 		return reply, nil
 	}
@@ -74,6 +83,39 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	}{from, body}
 	return reply, nil
 }
+
+// mask takes the session's token and the signature out of a refusal and its headers.
+func mask(r *http.Request, reply *http.Response) {
+	_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
+	clean := func(s string) string {
+		for _, secret := range []string{r.Header.Get("X-Amz-Security-Token"), signature} {
+			if secret != "" {
+				s = strings.ReplaceAll(s, secret, "[redacted]")
+			}
+		}
+		return s
+	}
+	for _, values := range reply.Header {
+		for n := range values {
+			values[n] = clean(values[n])
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(reply.Body, maxRefusal))
+	var rest io.Reader = strings.NewReader("")
+	if err != nil {
+		rest = cut{err}
+	}
+	reply.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(strings.NewReader(clean(string(text))), rest), reply.Body}
+}
+
+// cut is the end of a body that broke off.
+type cut struct{ err error }
+
+// Read implements io.Reader.
+func (c cut) Read([]byte) (int, error) { return 0, c.err }
 
 // strange is the body of a reply that is not EC2's.
 type strange struct{}

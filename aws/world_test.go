@@ -2,34 +2,31 @@ package aws_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
-	"flag"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"runctl"
 	"runctl/aws"
 	"runctl/clouds"
-	"runctl/examples/runctl/cli"
+	"runctl/internal/cloudtest"
 	"runctl/internal/memnet"
+	"runctl/internal/wire"
 	face "runctl/internal/wire/aws"
 )
 
@@ -41,19 +38,19 @@ const (
 	region    = "us-west-2"
 )
 
-var secret = []byte("the owner's secret")
-
-// checkedRequests and checkedReplies count what all tests together have held against AWS's own models.
-var checkedRequests, checkedReplies atomic.Int64
-
-// cliEnv makes this test program the runctl command.
-const cliEnv = "RUNCTL_TEST_CLI"
+var (
+	secret            = cloudtest.Secret
+	pass, cancelAfter = cloudtest.Pass, cloudtest.CancelAfter
+	sshdPath          = cloudtest.SSHDPath
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(cliEnv) != "" {
-		cli.Main(clouds.Registry())
-	}
-	for _, pair := range os.Environ() { // whoever runs these tests may have an account
+	cloudtest.Main(m, "aws", "AWS's API models", clouds.Registry, alone)
+}
+
+// alone takes the AWS settings of whoever runs these tests away, who may have an account.
+func alone() {
+	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
 			_ = os.Unsetenv(name)
 		}
@@ -62,13 +59,6 @@ func TestMain(m *testing.M) {
 	_ = os.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	_ = os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	log.SetOutput(io.Discard) // mocks of others are talkative
-	flag.Parse()
-	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // not asked for
-		_ = flag.Set("test.parallel", "8") // most of these tests wait, for machines and for servers that are slow
-	}
-	code := m.Run()
-	fmt.Printf("aws: %d requests and %d replies were held against AWS's API models\n", checkedRequests.Load(), checkedReplies.Load())
-	os.Exit(code)
 }
 
 // sdkOver is the SDK's configuration for a face, over a transport.
@@ -84,30 +74,70 @@ func account(opt face.Options) face.Options {
 }
 
 // audit closes a face at the end of the test, and expects that no request in it was wrong.
-func audit(t *testing.T, f *face.Face) {
-	t.Cleanup(func() {
-		f.Close()
-		assert.Empty(t, f.Violations(), "requests and replies that AWS's models do not have")
-		requests, replies := f.Checked()
-		checkedRequests.Add(int64(requests))
-		checkedReplies.Add(int64(replies))
-	})
-}
+func audit(t *testing.T, f *face.Face) { cloudtest.Audit(t, f) }
 
 // serve serves a face on loopback until the test ends.
-func serve(t *testing.T, f *face.Face) string {
-	t.Helper()
-	srv := httptest.NewServer(f)
-	t.Cleanup(srv.Close)
-	audit(t, f)
-	return srv.URL
+func serve(t *testing.T, f *face.Face) string { return cloudtest.Serve(t, f) }
+
+// cloud is EC2, for the tests that all clouds have.
+var cloud = cloudtest.Cloud{
+	Open: func(t *testing.T, p cloudtest.Physics) *cloudtest.Account {
+		return newTenant(t, face.Options{ListLag: p.ListLag, GetLag: p.GetLag, TokenDead: p.Quirk != "", Pending: 20 * time.Second}, func(c *aws.Config) {
+			c.TokensIgnored, c.Road, c.SSHFrom, c.Dial = p.NoTokens, aws.RoadSSH, []string{"127.0.0.1/32"}, nobody
+		}).Account
+	},
+	Launch: "RunInstances", Lists: []string{"DescribeInstances"}, Requests: 3, Quirks: []string{" dead tokens"}, // one for each zone that has the type
+	Refuse: func(status int, text string) wire.Fault {
+		return wire.Fault{Status: status, Code: cmp.Or(codes[status], "InvalidParameterValue"), Text: text}
+	},
+	Unreadable: face.Unreadable, NoCapacity: refused(500, "InsufficientInstanceCapacity"), // EC2 says it with this status
+	Outcomes: []cloudtest.Outcome{
+		{Name: "503, and nothing was started", Fault: face.Unavailable},
+		{Name: "no quota", Fault: refused(400, "VcpuLimitExceeded"), Told: runctl.ErrCapacity}, // of all offers: none could be launched
+		{Name: "no permission", Fault: refused(403, "UnauthorizedOperation"), Told: runctl.ErrAuth},
+	},
+	NoLists: []wire.Fault{{Status: 200, Kind: "text/xml", Body: "<DescribeInstancesResponse/>"}},
+	Job: func(key string) runctl.RunSpec {
+		s := machine(key)
+		return runctl.RunSpec{Key: key, Needs: s.Needs, Lifetime: s.Lifetime, MaxHourly: s.MaxHourly, Job: runctl.Job{Args: []string{"train"}}}
+	},
+	Secrets: []string{secretKey, session, "canary"},
+	Calls: func(a *cloudtest.Account) []func() (any, error) {
+		return []func() (any, error){func() (any, error) { // the other road, by Systems Manager
+			p, err := aws.New(aws.Config{Config: sdkOver("http://aws.test", a.Net), Road: aws.RoadCommand})
+			require.NoError(a.T, err)
+			return p.Connect(cancelAfter(a.T, time.Minute), runctl.Instance{ID: a.Under("k1")[0]}, runctl.Access{Signer: newKey(a.T)})
+		}}
+	},
+	Shown: func(a *cloudtest.Account) []any {
+		f, cfg := a.Face.(*face.Face), aws.Config{Config: sdkOver("http://aws.test", a.Net)}
+		shown := []any{cfg, &cfg, f.Groups()}
+		for _, i := range f.Instances() {
+			shown = append(shown, i, string(i.UserData))
+		}
+		for _, c := range f.Calls() {
+			shown = append(shown, fmt.Sprint(c))
+		}
+		return shown
+	},
 }
+
+// codes are EC2's for some statuses.
+var codes = map[int]string{401: "AuthFailure", 403: "UnauthorizedOperation", 429: "RequestLimitExceeded", 500: "InternalError", 503: "Unavailable"}
+
+// refused is what every launch request comes to.
+func refused(status int, code string) wire.Fault {
+	return wire.Fault{Times: -1, Status: status, Code: code}
+}
+
+// nobody is there to be entered.
+func nobody(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
 
 // tenant is an account at EC2, in memory, with a client.
 type tenant struct {
+	*cloudtest.Account
 	t    *testing.T
 	face *face.Face
-	net  http.RoundTripper
 	p    *aws.Provider
 	c    *runctl.Client
 }
@@ -116,45 +146,33 @@ type tenant struct {
 func newTenant(t *testing.T, opt face.Options, change ...func(*aws.Config)) *tenant {
 	t.Helper()
 	w := &tenant{t: t, face: face.New(account(opt))}
-	w.net = memnet.Whole(new(memnet.Net).Serve(t, "aws.test", w.face))
-	audit(t, w.face)
-	w.p = w.provider(change...)
-	w.c = w.client()
+	w.Account = cloudtest.NewAccount(t, w.face, memnet.Whole(new(memnet.Net).Serve(t, "aws.test", w.face)), func(net http.RoundTripper) (runctl.Provider, error) {
+		cfg := aws.Config{Config: sdkOver("http://aws.test", net), Rate: 1000}
+		for _, f := range change {
+			f(&cfg)
+		}
+		return aws.New(cfg)
+	})
+	w.Machine, w.Under = machine, w.under
+	w.p, w.c = w.P.(*aws.Provider), w.C
 	return w
 }
 
 // provider is a process's own: it remembers nothing of another's.
-func (w *tenant) provider(change ...func(*aws.Config)) *aws.Provider {
-	w.t.Helper()
-	cfg := aws.Config{Config: sdkOver("http://aws.test", w.net), Rate: 1000}
-	for _, f := range change {
-		f(&cfg)
-	}
-	p, err := aws.New(cfg)
-	require.NoError(w.t, err)
-	return p
-}
+func (w *tenant) provider() *aws.Provider { return w.Provider().(*aws.Provider) }
 
 // client is another process of the same owner's.
 func (w *tenant) client() *runctl.Client {
-	w.t.Helper()
-	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, w.p)
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = c.Close() })
-	return c
+	w.P = w.p
+	return w.Client()
 }
+
+func (w *tenant) launch(key string) runctl.Instance { return w.Launch(key) }
+func (w *tenant) reapAll()                          { w.ReapAll() }
 
 // machine is a launch of one machine with one H100.
 func machine(key string) runctl.LaunchSpec {
 	return runctl.LaunchSpec{Key: key, Lifetime: time.Hour, MaxHourly: runctl.USD(10), Needs: runctl.OfferQuery{GPU: runctl.GPU{Model: "H100", Count: 1}}}
-}
-
-// launch starts a machine and expects no trouble.
-func (w *tenant) launch(key string) runctl.Instance {
-	w.t.Helper()
-	i, err := w.c.Launch(w.t.Context(), machine(key))
-	require.NoError(w.t, err)
-	return i
 }
 
 // under returns the machines that live under a key of ours.
@@ -169,32 +187,6 @@ func (w *tenant) under(key string) (ids []string) {
 
 // runs reports whether there is nothing to wait for any longer.
 func runs(i runctl.Instance) bool { return i.State == runctl.StateRunning }
-
-// pass lets virtual time pass.
-func pass(d time.Duration) { <-time.After(d) }
-
-// reapAll waits until every lifetime is over, and reaps.
-func (w *tenant) reapAll() {
-	w.t.Helper()
-	pass(time.Hour + 10*time.Minute + time.Second)
-	_, err := w.c.Reap(w.t.Context(), runctl.ReapRequest{Most: 100})
-	require.NoError(w.t, err)
-}
-
-// cancelAfter is a context that its caller gives up.
-func cancelAfter(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// sshdPath is where an sshd is: outside of PATH on most systems.
-func sshdPath() string {
-	if path, err := exec.LookPath("sshd"); err == nil {
-		return path
-	}
-	return "/usr/sbin/sshd"
-}
 
 // asRoot skips a test whose machines are entered, where the tests' user cannot be: EC2's machines are entered as root.
 func asRoot(t *testing.T) {

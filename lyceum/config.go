@@ -32,7 +32,7 @@ const (
 type Config struct {
 	// APIKey is an API key of the account (lk_…), or a token of a login (a JWT). It is sent to BaseURL's host and nowhere
 	// else, and no machine gets it.
-	APIKey string
+	APIKey string `json:"-"`
 	// BaseURL is where the API is; empty: [DefaultBaseURL].
 	BaseURL string
 	// Org is the organisation to act in, by its short name, for tokens of a login. An API key has its own organisation,

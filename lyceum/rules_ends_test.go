@@ -19,7 +19,7 @@ func TestRule14CreditsThatDoNotSufficeAreFinalAndTheirBalanceBlocksNothing(t *te
 		broken := fault("getCredits", 500, "x")
 		broken.Times = -1
 		w.face.Inject(broken)
-		w.launch("k1")
+		w.Launch("k1")
 		w.face.Broke(true)
 		for _, launch := range []func() error{
 			func() error { _, err := w.c.Launch(t.Context(), machine("k2")); return err },
@@ -129,7 +129,7 @@ func TestRule20WhatWasNeverSeenIsNoSuccess(t *testing.T) {
 	for status, kind := range kinds {
 		for _, html := range []bool{false, true} {
 			within(t, face.Options{Script: does(face.Script{Exit: -1})}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-				vm, run := w.launch("k1"), w.start("k2").Instance()
+				vm, run := w.Launch("k1"), w.start("k2").Instance()
 				pass(2 * time.Minute)
 				x := face.Fault{Times: -1, Status: status, Body: `{"detail":"no"}`}
 				if html {

@@ -100,14 +100,14 @@ func TestRule11CallsAreFewAndARefusalForSpeedIsObeyed(t *testing.T) {
 		throttled.On, throttled.Times = "createVM", 2
 		w.face.Inject(throttled)
 		began := time.Now()
-		w.launch("k1")
+		w.Launch("k1")
 		assert.Equal(t, 3, w.face.Served("createVM"), "a refusal for speed starts nothing")
 		assert.GreaterOrEqual(t, time.Since(began), 14*time.Second)
 	})
 	within(t, face.Options{Provisioning: 4 * time.Minute}, lyceum.Config{}, func(t *testing.T, w *tenant) {
 		var refs []runctl.Ref
 		for _, key := range []string{"k1", "k2", "k3", "k4", "k5"} {
-			refs = append(refs, w.launch(key).Ref())
+			refs = append(refs, w.Launch(key).Ref())
 		}
 		before := w.face.Served("")
 		done := make(chan error)
@@ -151,7 +151,7 @@ func TestRule12PricesAreTextOrNumbersUnderTwoNamesAndWhatCannotBeReadIsPassedOve
 
 func TestRule13NullsAndNewFieldsChangeNothing(t *testing.T) {
 	within(t, face.Options{Nulls: true, Extra: true, Provisioning: time.Minute, Script: does(face.Script{Exit: time.Minute})}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-		i, err := w.up(w.launch("k1").Ref())
+		i, err := w.up(w.Launch("k1").Ref())
 		require.NoError(t, err)
 		assert.Equal(t, runctl.GPU{Model: "H100-SXM", Count: 1, Memory: i.GPU.Memory}, i.GPU, "the hardware is told elsewhere")
 		r := w.start("k2")

@@ -32,10 +32,10 @@ func within(t *testing.T, opt face.Options, cfg lyceum.Config, do func(t *testin
 
 func TestRule01ACreateIsSentOnceAndItsMachineIsFoundByItsWholeNameAmongTheLiving(t *testing.T) {
 	within(t, face.Options{IgnoresFlags: true, Reversed: true, ListLag: 20 * time.Second}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-		dead := w.launch("k1")
+		dead := w.Launch("k1")
 		require.NoError(t, w.c.Terminate(t.Context(), dead.Ref()))
 		w.face.Inject(face.LostReply)
-		i, err := w.client().Launch(t.Context(), machine("k1"))
+		i, err := w.Client().Launch(t.Context(), machine("k1"))
 		require.NoError(t, err)
 		assert.NotEqual(t, dead.ID, i.ID, "a name that a dead machine still has is nobody's")
 		assert.Equal(t, []string{i.ID}, w.under("k1"))
@@ -59,7 +59,7 @@ func TestRule02NoCapacityIsA500WithItsWordsOnCreateAndNowhereElse(t *testing.T) 
 		require.ErrorAs(t, err, &e)
 		assert.Equal(t, []any{runctl.ErrCapacity, false}, []any{e.Kind, e.MayBill})
 		assert.Equal(t, 1, w.face.Served("createVM"), "no loop")
-		i := w.launch("k2")
+		i := w.Launch("k2")
 		again := fault("terminateVM", 500, "could not be provisioned")
 		again.Times = 2
 		w.face.Inject(again)
@@ -78,7 +78,7 @@ func TestRule03WhateverFailsAfterACreateEndsTheMachine(t *testing.T) {
 	})
 	for status, fine := range map[int]bool{404: true, 401: false, 403: false} {
 		within(t, face.Options{}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-			i := w.launch("k1")
+			i := w.Launch("k1")
 			pass(2 * time.Minute) // it is no longer so new that Lyceum might not know it yet
 			x := fault("terminateVM", status, "VM not found")
 			x.Times = -1
@@ -92,7 +92,7 @@ func TestRule03WhateverFailsAfterACreateEndsTheMachine(t *testing.T) {
 func TestRule04AWordThatNobodyKnowsIsAliveAndBills(t *testing.T) {
 	for _, word := range []string{"resizing", "stopping soon", "RE-IMAGING", ""} {
 		within(t, face.Options{Word: func(s string) string { return word }}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-			i := w.launch("k1")
+			i := w.Launch("k1")
 			assert.Equal(t, runctl.StateUnknown, i.State)
 			all, err := w.c.List(t.Context())
 			require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestRule04AWordThatNobodyKnowsIsAliveAndBills(t *testing.T) {
 	for word, want := range map[string]runctl.State{"READY": runctl.StateRunning, " Ready ": runctl.StateRunning, "Terminated": runctl.StateTerminated, "FAILED": runctl.StateTerminated,
 		"Error": runctl.StateTerminated, "Stopped": runctl.StateStopped} {
 		within(t, face.Options{}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-			i := w.launch("k1")
+			i := w.Launch("k1")
 			w.face.SetStatus(raw(i.ID), word)
 			now, err := w.p.Get(t.Context(), i.ID)
 			require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestRule04AWordThatNobodyKnowsIsAliveAndBills(t *testing.T) {
 
 func TestRule05ReadyIsNotReachedYet(t *testing.T) {
 	within(t, face.Options{AddrLag: time.Minute, Address: func(int) string { return "203.0.113.9:2222" }}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		now, err := w.p.Get(t.Context(), i.ID)
 		require.NoError(t, err)
 		assert.Equal(t, []any{runctl.StatePending, ""}, []any{now.State, now.Addr}, "ready, without an address")
@@ -130,7 +130,7 @@ func TestRule05ReadyIsNotReachedYet(t *testing.T) {
 	for address, want := range map[string]string{"203.0.113.9": "203.0.113.9:22", "host.test:7": "host.test:7", "2001:db8::1": "[2001:db8::1]:22", "[2001:db8::1]:7": "[2001:db8::1]:7",
 		"host:0": "", "host:70000": "", "host:ssh": "", "host:": "", ":22": "", "host:-1": "", "a b": ""} {
 		within(t, face.Options{Address: func(int) string { return address }}, lyceum.Config{}, func(t *testing.T, w *tenant) {
-			i := w.launch("k1")
+			i := w.Launch("k1")
 			now, err := w.p.Get(t.Context(), i.ID)
 			require.NoError(t, err)
 			assert.Equal(t, want, now.Addr, address)

@@ -2,25 +2,17 @@ package lyceum_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ed25519"
-	"flag"
-	"fmt"
+	"encoding/json"
 	"net/http"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"runctl"
-	"runctl/examples/runctl/cli"
+	"runctl/internal/cloudtest"
 	"runctl/internal/memnet"
+	"runctl/internal/wire"
 	face "runctl/internal/wire/lyceum"
 	"runctl/lyceum"
 )
@@ -28,17 +20,10 @@ import (
 // apiKey is the account's key in tests; it must be seen nowhere.
 const apiKey = "lk_CANARY7f3e91"
 
-var secret = []byte("the owner's secret")
+var pass, cancelAfter, signer = cloudtest.Pass, cloudtest.CancelAfter, cloudtest.Signer
 
-// checkedRequests and checkedReplies count what all tests together have held against the document.
-var checkedRequests, checkedReplies atomic.Int64
-
-// cliEnv makes this test program the runctl command, and userEnv names who logs in to machines: on a computer of ours nobody is
-// called as on Lyceum's.
-const (
-	cliEnv  = "RUNCTL_TEST_CLI"
-	userEnv = "RUNCTL_TEST_USER"
-)
+// userEnv names who logs in to machines: on a computer of ours nobody is called as on Lyceum's.
+const userEnv = "RUNCTL_TEST_USER"
 
 // registry knows Lyceum alone.
 func registry() *runctl.Registry {
@@ -53,23 +38,73 @@ func registry() *runctl.Registry {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(cliEnv) != "" {
-		cli.Main(registry())
-	}
-	flag.Parse()
-	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // not asked for
-		_ = flag.Set("test.parallel", "8") // most of these tests wait, for processes and for servers that are slow
-	}
-	code := m.Run()
-	fmt.Printf("lyceum: %d requests and %d replies were held against the OpenAPI document of Lyceum's API\n", checkedRequests.Load(), checkedReplies.Load())
-	os.Exit(code)
+	cloudtest.Main(m, "lyceum", "the OpenAPI document of Lyceum's API", registry, nil)
 }
+
+// cloud is Lyceum, for the tests that all clouds have.
+var cloud = cloudtest.Cloud{
+	Open: func(t *testing.T, p cloudtest.Physics) *cloudtest.Account {
+		return newTenant(t, face.Options{ListLag: p.ListLag, Provisioning: 2 * time.Minute, Script: says("hello\n")}, lyceum.Config{Settle: p.Settle}).Account
+	},
+	Launch: "createVM", Lists: []string{"listVMs", "listActiveRuns"}, Settles: true,
+	Refuse: func(status int, text string) wire.Fault {
+		body, _ := json.Marshal(map[string]any{"detail": text, "errors": []string{text}})
+		return wire.Fault{Status: status, Body: string(body)}
+	},
+	Unreadable: face.Unreadable, NoCapacity: face.NoCapacity,
+	Outcomes: []cloudtest.Outcome{{Name: "a gateway's page with the words for no capacity", Acts: true,
+		Fault: wire.Fault{Acts: true, Status: 500, Kind: "text/html", Body: "<p>could not be provisioned"}}},
+	Job: job, OnJobRoad: true, Secrets: []string{apiKey}, Failures: []wire.Fault{malformed()},
+	Calls: func(a *cloudtest.Account) []func() (any, error) {
+		return []func() (any, error){func() (any, error) { return a.P.(*lyceum.Provider).S3Credentials(cancelAfter(a.T, time.Minute)) }}
+	},
+	Shown: func(a *cloudtest.Account) []any {
+		cfg, f := lyceum.Config{APIKey: apiKey}, a.Face.(*face.Face)
+		shown := []any{cfg, &cfg, a.P.(*lyceum.Provider).REST()}
+		for _, v := range f.VMs() {
+			shown = append(shown, v)
+		}
+		for _, r := range f.Runs() {
+			shown = append(shown, r)
+		}
+		return shown
+	},
+	Forge: func(a *cloudtest.Account, label string) []string {
+		f := a.Face.(*face.Face)
+		return []string{f.Add(label), f.AddRun(label)}
+	},
+}
+
+// malformed is Lyceum's form for a request that cannot be read, which repeats it.
+func malformed() wire.Fault {
+	sent := cloudtest.Sent
+	list, _ := json.Marshal(map[string]any{"detail": []any{map[string]any{"loc": []any{"body", sent}, "msg": sent, "type": sent, "input": sent}}})
+	return wire.Fault{Status: 422, Body: string(list)}
+}
+
+// says lets every run say this, and go on.
+func says(text string) func(face.Run) face.Script {
+	return does(face.Script{Lines: []face.Line{{Text: text}}, Exit: -1})
+}
+
+func TestALaunchNeverMakesTwoMachines(t *testing.T) { cloudtest.LaunchRule(t, cloud) }
+func TestAnUnresolvedDoubtIsUncertainAndNamesTheKey(t *testing.T) {
+	cloudtest.DoubtIsToldWithItsKey(t, cloud)
+}
+func TestAMachineThatAppearsAtTheEdgeIsFound(t *testing.T) { cloudtest.TheSettleTimeIsKept(t, cloud) }
+func TestListsThatFailProveNothing(t *testing.T)           { cloudtest.ListsThatFailProveNothing(t, cloud) }
+func TestManyLaunchesAtOnceUnderOneKeyAreOneMachine(t *testing.T) {
+	cloudtest.ManyLaunchesAtOnce(t, cloud)
+}
+func TestAStrangersMachineIsNeitherAdoptedNorEnded(t *testing.T) {
+	cloudtest.NamesOfOthersAreLeftAlone(t, cloud)
+}
+func TestTheKeyIsSeenNowhere(t *testing.T) { cloudtest.KeySweep(t, cloud) }
 
 // tenant is an organisation at Lyceum, in memory, with a client.
 type tenant struct {
-	t    *testing.T
+	*cloudtest.Account
 	face *face.Face
-	net  http.RoundTripper
 	p    *lyceum.Provider
 	c    *runctl.Client
 }
@@ -78,48 +113,14 @@ type tenant struct {
 func newTenant(t *testing.T, opt face.Options, cfg lyceum.Config) *tenant {
 	t.Helper()
 	opt.Key = apiKey
-	w := &tenant{t: t, face: face.New(opt)}
-	w.net = guarded{t, new(memnet.Net).Serve(t, "lyceum.test", w.face)}
-	audit(t, w.face)
-	cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://lyceum.test"+face.Prefix, w.net
-	p, err := lyceum.New(cfg)
-	require.NoError(t, err)
-	w.p = p
-	w.c = w.client()
-	return w
-}
-
-// guarded is a network on which no token goes to anybody but Lyceum.
-type guarded struct {
-	t *testing.T
-	http.RoundTripper
-}
-
-func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host != "lyceum.test" && (r.Header.Get("Authorization") != "" || strings.Contains(r.URL.String(), apiKey)) {
-		g.t.Errorf("the token went to %s", r.URL)
-	}
-	return g.RoundTripper.RoundTrip(r)
-}
-
-// audit closes a face at the end of the test, and expects that no request in it was wrong.
-func audit(t *testing.T, f *face.Face) {
-	t.Cleanup(func() {
-		f.Close()
-		assert.Empty(t, f.Violations(), "requests and replies that the document of Lyceum's API does not allow")
-		requests, replies := f.Checked()
-		checkedRequests.Add(int64(requests))
-		checkedReplies.Add(int64(replies))
+	w := &tenant{face: face.New(opt)}
+	w.Account = cloudtest.NewAccount(t, w.face, new(memnet.Net).Serve(t, "lyceum.test", w.face), func(net http.RoundTripper) (runctl.Provider, error) {
+		cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://lyceum.test"+face.Prefix, net
+		return lyceum.New(cfg)
 	})
-}
-
-// client is another process of the same owner's.
-func (w *tenant) client() *runctl.Client {
-	w.t.Helper()
-	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, w.p)
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = c.Close() })
-	return c
+	w.Machine, w.Under = machine, w.under
+	w.p, w.c = w.P.(*lyceum.Provider), w.C
+	return w
 }
 
 // publicKey is a public key in OpenSSH's format.
@@ -129,14 +130,6 @@ const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBb0wQ4gGmTNuYhkQvfxq5LJ5
 func machine(key string) runctl.LaunchSpec {
 	return runctl.LaunchSpec{Key: key, Lifetime: time.Hour, MaxHourly: runctl.USD(5), Unguarded: true,
 		Needs: runctl.OfferQuery{GPU: runctl.GPU{Model: "H100-SXM", Count: 1}, Road: runctl.RoadShell, Market: runctl.OnDemand}}
-}
-
-// launch starts a machine and expects no trouble.
-func (w *tenant) launch(key string) runctl.Instance {
-	w.t.Helper()
-	i, err := w.c.Launch(w.t.Context(), machine(key))
-	require.NoError(w.t, err)
-	return i
 }
 
 // ours reports whether a label is of a key of the tester's.
@@ -163,32 +156,7 @@ func raw(id string) string {
 	return id
 }
 
-// pass lets virtual time pass.
-func pass(d time.Duration) { <-time.After(d) }
-
-// reapAll waits until every lifetime is over, and reaps.
-func (w *tenant) reapAll() {
-	w.t.Helper()
-	pass(time.Hour + 10*time.Minute + time.Second)
-	_, err := w.c.Reap(w.t.Context(), runctl.ReapRequest{Most: 100})
-	require.NoError(w.t, err)
-}
-
-// cancelAfter is a context that its caller gives up.
-func cancelAfter(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // up waits until a machine is up.
 func (w *tenant) up(ref runctl.Ref) (runctl.Instance, error) {
-	return w.c.WaitInstance(cancelAfter(w.t, 15*time.Minute), ref, func(i runctl.Instance) bool { return i.State == runctl.StateRunning })
-}
-
-// signer is some key to enter machines with.
-func signer(t *testing.T) crypto.Signer {
-	_, key, err := ed25519.GenerateKey(nil)
-	require.NoError(t, err)
-	return key
+	return w.c.WaitInstance(cancelAfter(w.T, 15*time.Minute), ref, func(i runctl.Instance) bool { return i.State == runctl.StateRunning })
 }

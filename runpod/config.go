@@ -37,7 +37,7 @@ const (
 type Config struct {
 	// APIKey is a key of the account with the right to read and write pods. It is sent to BaseURL and nowhere else, and
 	// no pod gets it.
-	APIKey string
+	APIKey string `json:"-"`
 	// BaseURL is where the API is; empty: [DefaultBaseURL].
 	BaseURL string
 	// Community offers the community cloud too: cheaper hosts, which belong to strangers.

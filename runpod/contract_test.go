@@ -5,8 +5,6 @@ package runpod_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
-	"os/exec"
 	"regexp"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/cloudtest"
 	"runctl/internal/enginetest"
 	face "runctl/internal/wire/runpod"
 	"runctl/providertest"
@@ -28,14 +27,6 @@ func refusal(status int, detail string) providertest.Reply {
 
 // words are RunPod's for the states of a pod.
 var words = map[runctl.State]string{runctl.StatePending: "PROVISIONING", runctl.StateRunning: "RUNNING", runctl.StateStopped: "EXITED"}
-
-// sshdPath is where an sshd is: outside of PATH on most systems.
-func sshdPath() string {
-	if path, err := exec.LookPath("sshd"); err == nil {
-		return path
-	}
-	return "/usr/sbin/sshd"
-}
 
 // inside are the rows in which something happens within a pod: only there containers are processes. The others launch hundreds.
 var inside = regexp.MustCompile(`/(Exec|Shell|Job)/`)
@@ -53,13 +44,11 @@ func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.
 				opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), User: user, Grace: 2 * time.Second}
 			}
 			f := face.New(opt)
-			srv := httptest.NewServer(f)
-			t.Cleanup(srv.Close)
-			audit(t, f)
+			url := cloudtest.Serve(t, f)
 			if sick != nil {
 				sick(f)
 			}
-			cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, srv.URL, net
+			cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, url, net
 			p, err := runpod.New(cfg)
 			require.NoError(t, err)
 			faces[p] = f
@@ -107,14 +96,6 @@ func TestContract(t *testing.T) {
 
 // TestContractPasses is the contract over a RunPod that is newer, slow, or ill.
 func TestContractPasses(t *testing.T) {
-	always := func(faults ...face.Fault) func(*face.Face) {
-		return func(f *face.Face) {
-			for _, x := range faults {
-				x.Times = -1
-				f.Inject(x)
-			}
-		}
-	}
 	for _, x := range []struct {
 		name string
 		opt  face.Options
@@ -122,19 +103,19 @@ func TestContractPasses(t *testing.T) {
 	}{
 		{"over a newer server, which says more and in pages", face.Options{Extra: true, PageSize: 5, Tombstone: time.Hour}, nil},
 		{"over a slow server, with addresses that come late and wrong", face.Options{AddrLag: 300 * time.Millisecond, StalePort: true, Deleting: 50 * time.Millisecond},
-			always(face.Fault{Hold: 5 * time.Millisecond})},
+			func(f *face.Face) { cloudtest.Always(f, face.Fault{Hold: 5 * time.Millisecond}) }},
 		{"over a gateway that fails every third time, and streams that stutter", face.Options{}, func(f *face.Face) {
 			f.Repeat(2)
-			always(face.Fault{On: "listPods", Every: 3, Status: 502, Kind: "text/html", Body: "<html>"}, face.Fault{On: "getPod", Every: 3, Cut: face.NoReply},
-				face.Fault{On: "deletePod", Every: 3, Status: 503, Body: "{}"})(f)
+			cloudtest.Always(f, face.Fault{On: "listPods", Every: 3, Status: 502, Kind: "text/html", Body: "<html>"}, face.Fault{On: "getPod", Every: 3, Cut: face.NoReply},
+				face.Fault{On: "deletePod", Every: 3, Status: 503, Body: "{}"})
 		}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			h := harness(t, runpod.Config{}, x.opt, x.sick)
-			h.Skip = map[string]string{"Wire/HugeReply": "the reply is the suite's own, whatever the server: see TestContract"}
-			if !x.opt.Extra {
-				h.Skip["Wire/MissingField"] = "the server has no fields but those of TestContract"
+			h.Skip = cloudtest.Variant()
+			if !x.opt.Extra { // the server has no fields but those of TestContract
+				h.Skip = cloudtest.Variant("Wire/MissingField", "List/MissingField")
 			}
 			providertest.Run(t, h)
 		})

@@ -18,7 +18,7 @@ func TestAThrottledLaunchWaitsAsLongAsItWasTold(t *testing.T) {
 		w := newTenant(t, face.Options{}, runpod.Config{})
 		w.face.Inject(face.Fault{On: "createPod", Times: 2, Status: 429, Head: face.Throttled.Head, Body: face.Throttled.Body})
 		began := time.Now()
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		assert.Equal(t, []string{i.ID}, w.under("k1"))
 		assert.Equal(t, 3, w.face.Served("createPod"), "a refusal for speed starts nothing")
 		assert.GreaterOrEqual(t, time.Since(began), 14*time.Second)
@@ -50,14 +50,14 @@ func TestAMinutesQuotaIsToldAndLosesNothing(t *testing.T) {
 func TestWordsThatNobodyKnowsAreAliveAndBill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{Extra: true, Word: func(s string) string { return "NEWLY_" + s }}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		assert.Equal(t, runctl.StateUnknown, i.State)
 		assert.Equal(t, "NEWLY_RUNNING", i.Reason)
 		all, err := w.c.List(t.Context())
 		require.NoError(t, err)
 		require.Len(t, all, 1)
 		assert.True(t, all[0].State.Billing())
-		w.reapAll()
+		w.ReapAll()
 		assert.Empty(t, w.face.Billing())
 	})
 }
@@ -70,10 +70,10 @@ func TestAPodIsFoundOnWhateverPageItIs(t *testing.T) {
 			strangers = append(strangers, w.face.Add("somebody's", nil))
 		}
 		w.face.Inject(face.LostReply)
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		assert.Equal(t, []string{i.ID}, w.under("k1"))
 		assert.Equal(t, 1, w.face.Served("createPod"))
-		w.reapAll()
+		w.ReapAll()
 		assert.ElementsMatch(t, strangers, w.face.Billing())
 	})
 }
@@ -104,4 +104,24 @@ func TestSoldOutIsNoCapacityAndSaysSoBeforeALaunch(t *testing.T) {
 		assert.Empty(t, none)
 		assert.Empty(t, w.face.Billing())
 	})
+}
+
+func TestAPodWithACutNameIsEndedAtOnce(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newTenant(t, face.Options{NameMax: 20}, runpod.Config{})
+			if lost {
+				w.face.Inject(face.LostReply)
+			}
+			i, err := w.c.Launch(t.Context(), machine("k1"))
+			if err != nil {
+				assert.Empty(t, w.face.Billing(), "%v", err)
+				return
+			}
+			require.True(t, lost, "a pod that bears another name")
+			assert.Equal(t, []string{i.ID}, w.face.Billing())
+			w.ReapAll()
+			assert.Empty(t, w.face.Billing(), "found again by its environment")
+		})
+	}
 }

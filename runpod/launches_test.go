@@ -1,27 +1,17 @@
 package runpod_test
 
 import (
-	"context"
-	"crypto"
-	"crypto/ed25519"
-	"flag"
-	"fmt"
+	"encoding/json"
 	"net/http"
-	"os"
-	"runtime"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"runctl"
 	"runctl/clouds"
-	"runctl/examples/runctl/cli"
+	"runctl/internal/cloudtest"
 	"runctl/internal/memnet"
+	"runctl/internal/wire"
 	face "runctl/internal/wire/runpod"
 	"runctl/runpod"
 )
@@ -29,32 +19,58 @@ import (
 // apiKey is the account's key in tests; it must be seen nowhere.
 const apiKey = "rpa_CANARY7f3e91"
 
-var secret = []byte("the owner's secret")
-
-// checkedRequests and checkedReplies count what all tests together have held against RunPod's own document.
-var checkedRequests, checkedReplies atomic.Int64
-
-// cliEnv makes this test program the runctl command.
-const cliEnv = "RUNCTL_TEST_CLI"
+var pass, cancelAfter, signer, sshdPath = cloudtest.Pass, cloudtest.CancelAfter, cloudtest.Signer, cloudtest.SSHDPath
 
 func TestMain(m *testing.M) {
-	if os.Getenv(cliEnv) != "" {
-		cli.Main(clouds.Registry())
-	}
-	flag.Parse()
-	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) { // not asked for
-		_ = flag.Set("test.parallel", "8") // most of these tests wait, for containers and for servers that are slow
-	}
-	code := m.Run()
-	fmt.Printf("runpod: %d requests and %d replies were held against RunPod's OpenAPI document\n", checkedRequests.Load(), checkedReplies.Load())
-	os.Exit(code)
+	cloudtest.Main(m, "runpod", "RunPod's OpenAPI document", clouds.Registry, nil)
 }
+
+// cloud is RunPod, for the tests that all clouds have.
+var cloud = cloudtest.Cloud{
+	Open: func(t *testing.T, p cloudtest.Physics) *cloudtest.Account {
+		return newTenant(t, face.Options{ListLag: p.ListLag}, runpod.Config{Settle: p.Settle}).Account
+	},
+	Launch: "createPod", Lists: []string{"listPods"}, Settles: true,
+	Refuse: func(status int, text string) wire.Fault {
+		body, _ := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": text, "errors": []string{text}})
+		return wire.Fault{Status: status, Body: string(body)}
+	},
+	Unreadable: face.Unreadable, NoCapacity: face.NoCapacity,
+	Job: job, OnJobRoad: true, Secrets: []string{apiKey}, Failures: []wire.Fault{face.EdgeRefuses},
+	Echo: func(status int) wire.Fault {
+		body, _ := json.Marshal(map[string]any{"title": cloudtest.Sent, "status": status, "detail": cloudtest.Sent + " is refused", "errors": []string{cloudtest.Sent}})
+		return wire.Fault{Status: status, Body: string(body)}
+	},
+	Shown: func(a *cloudtest.Account) []any {
+		cfg := runpod.Config{APIKey: apiKey}
+		shown := []any{cfg, &cfg, a.P.(*runpod.Provider).REST()}
+		for _, p := range a.Face.(*face.Face).Pods() {
+			shown = append(shown, p)
+		}
+		return shown
+	},
+	Forge: func(a *cloudtest.Account, label string) []string {
+		f := a.Face.(*face.Face)
+		return []string{f.Add(label, nil), f.Add("copy of "+label, map[string]string{"RUNCTL_MARK": label})}
+	},
+}
+
+func TestALaunchNeverMakesTwoPods(t *testing.T) { cloudtest.LaunchRule(t, cloud) }
+func TestAnUnresolvedDoubtIsUncertainAndNamesTheKey(t *testing.T) {
+	cloudtest.DoubtIsToldWithItsKey(t, cloud)
+}
+func TestAPodThatAppearsAtTheEdgeIsFound(t *testing.T)        { cloudtest.TheSettleTimeIsKept(t, cloud) }
+func TestListsThatFailProveNothing(t *testing.T)              { cloudtest.ListsThatFailProveNothing(t, cloud) }
+func TestManyLaunchesAtOnceUnderOneKeyAreOnePod(t *testing.T) { cloudtest.ManyLaunchesAtOnce(t, cloud) }
+func TestACopyWithoutOurSealIsNeitherAdoptedNorEnded(t *testing.T) {
+	cloudtest.NamesOfOthersAreLeftAlone(t, cloud)
+}
+func TestTheKeyIsSeenNowhere(t *testing.T) { cloudtest.KeySweep(t, cloud) }
 
 // tenant is an account at RunPod, in memory, with a client.
 type tenant struct {
-	t    *testing.T
+	*cloudtest.Account
 	face *face.Face
-	net  http.RoundTripper
 	p    *runpod.Provider
 	c    *runctl.Client
 }
@@ -63,49 +79,20 @@ type tenant struct {
 func newTenant(t *testing.T, opt face.Options, cfg runpod.Config) *tenant {
 	t.Helper()
 	opt.Key = apiKey
-	w := &tenant{t: t, face: face.New(opt)}
-	w.net = new(memnet.Net).Serve(t, "runpod.test", w.face)
-	audit(t, w.face)
-	cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://runpod.test", w.net
-	p, err := runpod.New(cfg)
-	require.NoError(t, err)
-	w.p = p
-	w.c = w.client()
-	return w
-}
-
-// audit closes a face at the end of the test, and expects that no request in it was wrong.
-func audit(t *testing.T, f *face.Face) {
-	t.Cleanup(func() {
-		f.Close()
-		assert.Empty(t, f.Violations(), "requests and replies that RunPod's document does not allow")
-		requests, replies := f.Checked()
-		checkedRequests.Add(int64(requests))
-		checkedReplies.Add(int64(replies))
+	w := &tenant{face: face.New(opt)}
+	w.Account = cloudtest.NewAccount(t, w.face, new(memnet.Net).Serve(t, "runpod.test", w.face), func(net http.RoundTripper) (runctl.Provider, error) {
+		cfg.APIKey, cfg.BaseURL, cfg.Transport = apiKey, "http://runpod.test", net
+		return runpod.New(cfg)
 	})
-}
-
-// client is another process of the same owner's.
-func (w *tenant) client() *runctl.Client {
-	w.t.Helper()
-	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, w.p)
-	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = c.Close() })
-	return c
+	w.Machine, w.Under = machine, w.under
+	w.p, w.c = w.P.(*runpod.Provider), w.C
+	return w
 }
 
 // machine is a launch on the shell road: a pod whose end is its client's business.
 func machine(key string) runctl.LaunchSpec {
 	return runctl.LaunchSpec{Key: key, Lifetime: time.Hour, MaxHourly: runctl.USD(5), Unguarded: true,
 		Needs: runctl.OfferQuery{GPU: runctl.GPU{Model: "H100-SXM", Count: 1}, Regions: []string{"US-KS-2"}, Road: runctl.RoadShell}}
-}
-
-// launch starts a machine and expects no trouble.
-func (w *tenant) launch(key string) runctl.Instance {
-	w.t.Helper()
-	i, err := w.c.Launch(w.t.Context(), machine(key))
-	require.NoError(w.t, err)
-	return i
 }
 
 // under returns the pods that live under a key of ours.
@@ -116,29 +103,4 @@ func (w *tenant) under(key string) (ids []string) {
 		}
 	}
 	return ids
-}
-
-// pass lets virtual time pass.
-func pass(d time.Duration) { <-time.After(d) }
-
-// reapAll waits until every lifetime is over, and reaps.
-func (w *tenant) reapAll() {
-	w.t.Helper()
-	pass(time.Hour + 10*time.Minute + time.Second)
-	_, err := w.c.Reap(w.t.Context(), runctl.ReapRequest{Most: 100})
-	require.NoError(w.t, err)
-}
-
-// cancelAfter is a context that its caller gives up.
-func cancelAfter(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// signer is some key to enter machines with.
-func signer(t *testing.T) crypto.Signer {
-	_, key, err := ed25519.GenerateKey(nil)
-	require.NoError(t, err)
-	return key
 }

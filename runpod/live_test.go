@@ -3,21 +3,20 @@
 package runpod_test
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/cloudtest"
 	"runctl/rest"
 	"runctl/runpod"
 )
@@ -49,34 +48,16 @@ while :; do say alive; sleep 2 & wait; done`
 
 // liveProbe is the one pod, and what was learnt from it.
 type liveProbe struct {
-	t       *testing.T
-	ctx     context.Context
-	api     *rest.Client
-	name    string
-	id      string
-	env     map[string]string
-	answers map[int][]string
-	odd     []string // answers of 5xx
-}
-
-func (l *liveProbe) learn(n int, format string, args ...any) {
-	s := fmt.Sprintf(format, args...)
-	l.t.Logf("(%d) %s", n, s)
-	l.answers[n] = append(l.answers[n], s)
-}
-
-func (l *liveProbe) wait(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-l.ctx.Done():
-	}
+	*cloudtest.Live
+	api *rest.Client
+	id  string
+	env map[string]string
+	odd []string // answers of 5xx
 }
 
 // call makes one request, at the pace of the documented quota, and returns the status; 0: there was no reply.
 func (l *liveProbe) call(ctx context.Context, method, path string, body, out any) (int, error) {
-	l.wait(1100 * time.Millisecond)
+	l.Wait(1100 * time.Millisecond)
 	reply, err := l.api.Do(ctx, rest.Request{Method: method, Path: path, Body: body}, out)
 	if reply.Status >= 500 {
 		l.odd = append(l.odd, fmt.Sprintf("%s %s: %v", method, path, err))
@@ -87,13 +68,13 @@ func (l *liveProbe) call(ctx context.Context, method, path string, body, out any
 func (l *liveProbe) path() string { return rest.Path("v2", "pods", l.id) }
 
 func (l *liveProbe) pod() (p runpod.Pod) {
-	_, _ = l.call(l.ctx, "GET", l.path(), nil, &p)
+	_, _ = l.call(l.Ctx, "GET", l.path(), nil, &p)
 	return p
 }
 
 // lines are the pod's own lines of its log so far.
 func (l *liveProbe) lines() (all []string) {
-	ctx, cancel := context.WithTimeout(l.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(l.Ctx, 5*time.Second)
 	defer cancel()
 	req := rest.Request{Method: "GET", Path: l.path() + "/logs", Query: map[string][]string{"source": {"container"}, "tail": {"1000"}}}
 	for e, err := range l.api.Events(ctx, req) {
@@ -124,15 +105,15 @@ func boots(lines []string) int {
 }
 
 func (l *liveProbe) action(word string) {
-	if status, err := l.call(l.ctx, "POST", l.path()+"/action", map[string]string{"action": word}, nil); err != nil {
-		l.t.Logf("%s: %d %v", word, status, err)
+	if status, err := l.call(l.Ctx, "POST", l.path()+"/action", map[string]string{"action": word}, nil); err != nil {
+		l.T.Logf("%s: %d %v", word, status, err)
 	}
 }
 
 // until polls the pod until it is in the state, and returns how long that took.
 func (l *liveProbe) until(status string, most time.Duration) (time.Duration, bool) {
 	start := time.Now()
-	for time.Since(start) < most && l.ctx.Err() == nil {
+	for time.Since(start) < most && l.Ctx.Err() == nil {
 		if l.pod().Status == status {
 			return time.Since(start), true
 		}
@@ -144,17 +125,17 @@ func (l *liveProbe) until(status string, most time.Duration) (time.Duration, boo
 func (l *liveProbe) enter(stage string) bool {
 	l.env["STAGE"] = stage
 	before := l.pod().Status
-	status, err := l.call(l.ctx, "PATCH", l.path(), map[string]any{"env": l.env}, nil)
+	status, err := l.call(l.Ctx, "PATCH", l.path(), map[string]any{"env": l.env}, nil)
 	if err != nil {
-		l.learn(6, "PATCH env: status %d, %v", status, err)
+		l.Learn(6, "PATCH env: status %d, %v", status, err)
 	}
 	if before == "EXITED" {
 		l.action("start")
 	}
 	for _, how := range []string{"by itself", "after a restart"} {
-		for start := time.Now(); time.Since(start) < 90*time.Second && l.ctx.Err() == nil; l.wait(3 * time.Second) {
+		for start := time.Now(); time.Since(start) < 90*time.Second && l.Ctx.Err() == nil; l.Wait(3 * time.Second) {
 			if len(with(l.lines(), "stage="+stage)) > 0 {
-				l.learn(6, "a new env reached a %s pod %s", before, how)
+				l.Learn(6, "a new env reached a %s pod %s", before, how)
 				return true
 			}
 		}
@@ -163,38 +144,44 @@ func (l *liveProbe) enter(stage string) bool {
 	return false
 }
 
-// sweep ends every pod of this test and says so when one is left. It has its own time: whatever happened before, this runs.
-func (l *liveProbe) sweep() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	for clean := 0; clean < 3; {
-		var page struct{ Pods *[]runpod.Pod }
-		_, err := l.api.Do(ctx, rest.Request{Method: "GET", Path: "/v2/pods"}, &page)
-		if clean++; err != nil || page.Pods == nil {
-			clean = 0
-		} else {
-			for _, p := range *page.Pods {
-				if strings.HasPrefix(p.Name, l.name) || p.ID == l.id {
-					clean = 0
-					_, err := l.api.Do(ctx, rest.Request{Method: "DELETE", Path: rest.Path("v2", "pods", p.ID)}, nil)
-					l.t.Logf("ending %s: %v", p.ID, err)
-				}
-			}
-		}
-		if ctx.Err() != nil {
-			l.t.Errorf("A POD MAY BE LEFT BILLING: end %s (named %s) in RunPod's console", l.id, l.name)
-			return
-		}
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
+// left are the pods of this test that are there.
+func (l *liveProbe) left(ctx context.Context) (ids []string, err error) {
+	var page struct{ Pods *[]runpod.Pod }
+	if _, err := l.api.Do(ctx, rest.Request{Method: "GET", Path: "/v2/pods"}, &page); err != nil {
+		return nil, err
+	}
+	if page.Pods == nil {
+		return nil, errors.New("the reply is not a listing")
+	}
+	for _, p := range *page.Pods {
+		if strings.HasPrefix(p.Name, l.Name) || p.ID == l.id {
+			ids = append(ids, p.ID)
 		}
 	}
+	return ids, nil
+}
+
+func (l *liveProbe) end(ctx context.Context, id string) error {
+	_, err := l.api.Do(ctx, rest.Request{Method: "DELETE", Path: rest.Path("v2", "pods", id)}, nil)
+	return err
+}
+
+// liveQuestions are what RunPod's documents leave open.
+var liveQuestions = []string{
+	"what a command that returns looks like",
+	"what of a log is left when a pod is EXITED",
+	"what a pod's own key may do",
+	"what happens between TERM and the end",
+	"when lists and reads know what was created",
+	"what a change of the name or the environment does to a container",
+	"what a name may be",
+	"how args reach the command",
+	"what is said at the spending limit",
+	"which errors of 5xx are met",
 }
 
 func TestLiveWhatRunPodsDocumentsLeaveOpen(t *testing.T) {
-	if os.Getenv("RUNCTL_LIVE_RUNPOD") != "1" {
-		t.Log("not asked: set RUNCTL_LIVE_RUNPOD=1 and RUNPOD_API_KEY to launch one pod, for less than 1 USD")
+	if !cloudtest.Asked(t, "runpod", "RUNPOD_API_KEY", liveCeiling) {
 		return
 	}
 	opened, err := runpod.Factory.Open(t.Context(), os.Getenv)
@@ -202,34 +189,13 @@ func TestLiveWhatRunPodsDocumentsLeaveOpen(t *testing.T) {
 	p := opened.(*runpod.Provider)
 	offer, err := cheapest(t.Context(), p)
 	require.NoError(t, err)
-	end := time.Now().Add(liveTime)
-	if d, ok := t.Deadline(); ok && d.Add(-6*time.Minute).Before(end) {
-		end = d.Add(-6 * time.Minute) // time to clean up: a test that is out of time is killed
-	}
-	require.Greater(t, time.Until(end), 2*time.Minute, "give the test more time: go test -timeout 40m")
-	require.LessOrEqual(t, offer.Cost(time.Hour).Nanos, runctl.USD(liveCeiling).Nanos, "an hour of it must stay below the ceiling")
-	ctx, cancel := context.WithDeadline(t.Context(), end)
-	defer cancel()
-	l := &liveProbe{t: t, ctx: ctx, api: p.REST(), name: fmt.Sprintf("runctl-live-%d", time.Now().Unix()), answers: map[int][]string{}}
-	defer l.sweep() // on a panic too
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
-	go func() {
-		select {
-		case <-signals:
-			cancel() // everything below ends early, and the sweep runs
-		case <-ctx.Done():
-		}
-	}()
-	t.Logf("launching %s in %s for %s an hour, as %s; should this be killed, end that pod in RunPod's console", offer.Type, offer.Region, offer.Price.Hourly, l.name)
+	l := &liveProbe{Live: cloudtest.NewLive(t, offer, liveCeiling, liveTime), api: p.REST()}
+	defer l.Sweep(l.left, l.end) // on a panic too
 	l.create(offer)
 	l.loops()
 	l.names()
 	l.endings()
-	for n := 1; n <= 10; n++ {
-		t.Logf("ANSWER %d: %s", n, cmp.Or(strings.Join(l.answers[n], "; "), "not answered"))
-	}
+	l.Answers(liveQuestions...)
 }
 
 // cheapest is the machine without GPUs that costs least.
@@ -248,21 +214,21 @@ func cheapest(ctx context.Context, p *runpod.Provider) (best runctl.Offer, err e
 
 // create launches, and sees when listings and reads know the pod: questions 5, 8, 10.
 func (l *liveProbe) create(o runctl.Offer) {
-	l.env = map[string]string{"STAGE": "zero", "LIVE_NAME": l.name, "LIVE_API": l.api.Base()}
+	l.env = map[string]string{"STAGE": "zero", "LIVE_NAME": l.Name, "LIVE_API": l.api.Base()}
 	form, _ := json.Marshal(map[string][]string{"entrypoint": {"/bin/sh", "-c"}, "cmd": {liveScript, "zeroth", "a b", `"c'$d`}})
 	part := strings.SplitN(o.ID, ":", 6)
 	var v runpod.Pod
-	status, err := l.call(l.ctx, "POST", "/v2/pods", map[string]any{"name": l.name, "image": liveImage, "args": string(form), "disk": 5, "env": l.env,
+	status, err := l.call(l.Ctx, "POST", "/v2/pods", map[string]any{"name": l.Name, "image": liveImage, "args": string(form), "disk": 5, "env": l.env,
 		"cpu": map[string]any{"id": part[5], "vcpuCount": o.VCPU}, "cloud": "SECURE", "dataCenterIds": []string{o.Region}}, &v)
 	born := time.Now()
-	l.learn(10, "create answered %d (%v); no 5xx can be provoked, so those that were met are what there is", status, err)
+	l.Learn(10, "create answered %d (%v); no 5xx can be provoked, so those that were met are what there is", status, err)
 	l.id = v.ID
-	require.NotEmpty(l.t, l.id, "nothing to ask: %v", err)
-	l.learn(8, "args came back as they were sent: %t", v.Args == string(form))
+	require.NotEmpty(l.T, l.id, "nothing to ask: %v", err)
+	l.Learn(8, "args came back as they were sent: %t", v.Args == string(form))
 	var listed, read time.Duration
-	for (listed == 0 || read == 0) && time.Since(born) < 3*time.Minute && l.ctx.Err() == nil {
+	for (listed == 0 || read == 0) && time.Since(born) < 3*time.Minute && l.Ctx.Err() == nil {
 		var page struct{ Pods []runpod.Pod }
-		if _, err := l.call(l.ctx, "GET", "/v2/pods", nil, &page); err == nil && listed == 0 &&
+		if _, err := l.call(l.Ctx, "GET", "/v2/pods", nil, &page); err == nil && listed == 0 &&
 			slices.ContainsFunc(page.Pods, func(p runpod.Pod) bool { return p.ID == l.id }) {
 			listed = time.Since(born)
 		}
@@ -270,18 +236,18 @@ func (l *liveProbe) create(o runctl.Offer) {
 			read = time.Since(born)
 		}
 	}
-	l.learn(5, "after the 201, the listing had it after %s at the latest, a GET after %s", listed.Round(time.Second), read.Round(time.Second))
+	l.Learn(5, "after the 201, the listing had it after %s at the latest, a GET after %s", listed.Round(time.Second), read.Round(time.Second))
 }
 
 // loops sees what a command that returns looks like: questions 1 and 8.
 func (l *liveProbe) loops() {
 	for n, stage := range []string{"zero", "one"} {
 		if n > 0 && !l.enter(stage) {
-			l.learn(1, "stage %s was never seen", stage)
+			l.Learn(1, "stage %s was never seen", stage)
 			continue
 		}
 		var seen []string
-		for start := time.Now(); time.Since(start) < 4*time.Minute && boots(with(l.lines(), "stage="+stage)) < 4 && l.ctx.Err() == nil; {
+		for start := time.Now(); time.Since(start) < 4*time.Minute && boots(with(l.lines(), "stage="+stage)) < 4 && l.Ctx.Err() == nil; {
 			p := l.pod()
 			now := p.Status
 			if p.Runtime != nil {
@@ -291,10 +257,10 @@ func (l *liveProbe) loops() {
 				seen = append(seen, now)
 			}
 		}
-		l.learn(1, "a command that exits %d: %d starts; status and uptime: %s", n, boots(with(l.lines(), "stage="+stage)), strings.Join(seen, ", "))
+		l.Learn(1, "a command that exits %d: %d starts; status and uptime: %s", n, boots(with(l.lines(), "stage="+stage)), strings.Join(seen, ", "))
 	}
 	if up := with(l.lines(), " up "); len(up) > 0 {
-		l.learn(8, "the command saw: %s", up[0][strings.Index(up[0], "argv="):])
+		l.Learn(8, "the command saw: %s", up[0][strings.Index(up[0], "argv="):])
 	}
 }
 
@@ -306,64 +272,64 @@ func (l *liveProbe) names() {
 	before := boots(l.lines())
 	rename := func(name string) (int, string) {
 		var v runpod.Pod
-		status, _ := l.call(l.ctx, "PATCH", l.path(), map[string]string{"name": name}, &v)
+		status, _ := l.call(l.Ctx, "PATCH", l.path(), map[string]string{"name": name}, &v)
 		return status, v.Name
 	}
-	status, _ := rename(l.name + "-renamed")
-	l.wait(30 * time.Second)
-	l.learn(6, "PATCH of the name: status %d, %d new starts of the container", status, boots(l.lines())-before)
+	status, _ := rename(l.Name + "-renamed")
+	l.Wait(30 * time.Second)
+	l.Learn(6, "PATCH of the name: status %d, %d new starts of the container", status, boots(l.lines())-before)
 	for _, n := range []int{60, 64, 100, 128, 191, 192, 255, 256} {
-		name := l.name + "-" + strings.Repeat("n", n-len(l.name)-1)
+		name := l.Name + "-" + strings.Repeat("n", n-len(l.Name)-1)
 		status, got := rename(name)
-		l.learn(7, "%d characters: status %d, kept %d of them", n, status, len(got))
+		l.Learn(7, "%d characters: status %d, kept %d of them", n, status, len(got))
 	}
 	for _, tail := range []string{"_", ".", "A", " b", "/", "é"} {
-		status, got := rename(l.name + tail)
-		l.learn(7, "%q: status %d, kept: %t", tail, status, got == l.name+tail)
+		status, got := rename(l.Name + tail)
+		l.Learn(7, "%q: status %d, kept: %t", tail, status, got == l.Name+tail)
 	}
-	_, _ = rename(l.name)
+	_, _ = rename(l.Name)
 }
 
 // endings sees how a pod ends, and what its own key may do: questions 2, 3, 4 and 9.
 func (l *liveProbe) endings() {
-	l.learn(9, "not provoked: it would cost 80 USD an hour")
+	l.Learn(9, "not provoked: it would cost 80 USD an hour")
 	if len(with(l.lines(), "stage=stay")) > 0 {
 		l.action("stop")
 		took, ok := l.until("EXITED", 2*time.Minute)
 		after := l.lines()
-		l.learn(2, "a pod that is EXITED shows %d lines of its log", len(after))
-		l.learn(4, "stop: EXITED %t after %s; lines after TERM: %s", ok, took.Round(time.Second), ends(with(after, "after TERM")))
+		l.Learn(2, "a pod that is EXITED shows %d lines of its log", len(after))
+		l.Learn(4, "stop: EXITED %t after %s; lines after TERM: %s", ok, took.Round(time.Second), ends(with(after, "after TERM")))
 	}
 	if l.enter("rights") {
 		took, ok := l.until("EXITED", time.Minute)
 		for _, word := range []string{"get=", "patch=", "stop="} {
-			l.learn(3, "own key, %s", ends(with(l.lines(), "stage=rights", word)))
+			l.Learn(3, "own key, %s", ends(with(l.lines(), "stage=rights", word)))
 		}
-		l.learn(3, "stopped by itself: %t after %s", ok, took.Round(time.Second))
+		l.Learn(3, "stopped by itself: %t after %s", ok, took.Round(time.Second))
 		if !ok {
 			l.action("stop")
 			l.until("EXITED", 2*time.Minute)
 		}
 	}
 	if l.enter("delete") {
-		l.learn(3, "own key, %s; gone: %t", ends(with(l.lines(), "stage=delete", "delete=")), l.pod().ID == "")
+		l.Learn(3, "own key, %s; gone: %t", ends(with(l.lines(), "stage=delete", "delete=")), l.pod().ID == "")
 	}
 	if l.pod().ID != "" && l.enter("last") {
-		ctx, cancel := context.WithTimeout(l.ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(l.Ctx, time.Minute)
 		defer cancel()
 		var last []string
 		for e, err := range l.api.Events(ctx, rest.Request{Method: "GET", Path: l.path() + "/logs", Query: map[string][]string{"source": {"container"}}}) {
 			if len(last) == 0 {
-				_, _ = l.call(l.ctx, "DELETE", l.path(), nil, nil)
+				_, _ = l.call(l.Ctx, "DELETE", l.path(), nil, nil)
 			}
 			if err == nil {
 				last = append(last, e.Data)
 			}
 		}
-		l.learn(4, "delete: lines after TERM: %s", ends(with(last, "after TERM")))
+		l.Learn(4, "delete: lines after TERM: %s", ends(with(last, "after TERM")))
 	}
 	if len(l.odd) > 0 {
-		l.learn(10, "met: %s", strings.Join(l.odd, "; "))
+		l.Learn(10, "met: %s", strings.Join(l.odd, "; "))
 	}
 }
 

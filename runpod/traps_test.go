@@ -31,7 +31,7 @@ func ended(i runctl.Instance) bool   { return i.State == runctl.StateTerminated 
 func TestTrap05APodThatAListLacksForAWhileHasNotEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		w.face.Hide(i.ID, 5*time.Minute)
 		ctx := cancelAfter(t, 6*time.Minute)
 		_, err := w.c.WaitInstance(ctx, i.Ref(), ended)
@@ -67,7 +67,7 @@ func TestTrap06WhoStopsWaitingDoesNotLoseThePod(t *testing.T) {
 				s := job("k1")
 				s.Needs.Road, s.Unguarded = road, true
 				for range 3 {
-					_, err := w.client().Start(cancelAfter(t, time.Minute), s)
+					_, err := w.Client().Start(cancelAfter(t, time.Minute), s)
 					if road == runctl.RoadShell { // a run on the job road is started by its launch
 						require.ErrorIs(t, err, context.DeadlineExceeded)
 						assert.ErrorContains(t, err, "k1")
@@ -75,7 +75,7 @@ func TestTrap06WhoStopsWaitingDoesNotLoseThePod(t *testing.T) {
 				}
 				assert.Len(t, w.under("k1"), 1, "each try found the first one's pod")
 				assert.Equal(t, 1, w.face.Served("createPod"))
-				w.reapAll()
+				w.ReapAll()
 				assert.Empty(t, w.face.Billing())
 			})
 		})
@@ -104,7 +104,7 @@ func TestTrap09APodThatNeverAppearsIsNotWaitedForForEver(t *testing.T) {
 func TestTrap10APodThatOthersDeletedIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		time.AfterFunc(time.Minute, func() { w.face.Remove(i.ID) })
 		began := time.Now()
 		_, err := w.c.WaitInstance(t.Context(), i.Ref(), func(i runctl.Instance) bool { return i.State == runctl.StateStopped })
@@ -152,7 +152,7 @@ func TestTrap11APodThatIsStuckIsEnded(t *testing.T) {
 func TestTrap12TheAddressComesAfterTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{Provisioning: 30 * time.Second, Starting: 5 * time.Minute, AddrLag: 2 * time.Minute}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		assert.Empty(t, i.Addr)
 		i, err := w.c.WaitInstance(t.Context(), i.Ref(), running)
 		require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestTrap13AStreamThatNeverEndsHoldsNobody(t *testing.T) {
 func TestTrap15AStoppedPodThatCannotStartIsNoCapacityAndStillThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		require.NoError(t, w.c.StopInstance(t.Context(), i.Ref()))
 		w.face.Inject(face.NoFreeOnHost)
 		err := w.c.StartInstance(t.Context(), i.Ref())
@@ -212,7 +212,7 @@ func TestTrap15AStoppedPodThatCannotStartIsNoCapacityAndStillThere(t *testing.T)
 func TestTrap18AnActionIsDoneWhenItsEffectIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		_, err := w.c.WaitInstance(t.Context(), i.Ref(), running)
 		require.NoError(t, err)
 		w.face.Deaf(true)
@@ -228,7 +228,7 @@ func TestTrap18AnActionIsDoneWhenItsEffectIsSeen(t *testing.T) {
 func TestTrap19TheProxyForTerminalsIsNeverUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTenant(t, face.Options{AddrLag: time.Hour}, runpod.Config{})
-		i := w.launch("k1")
+		i := w.Launch("k1")
 		i, err := w.c.WaitInstance(t.Context(), i.Ref(), running)
 		require.NoError(t, err)
 		require.NotNil(t, i.Native.(*runpod.Pod).SSH.Proxy, "there is one")

@@ -42,7 +42,8 @@ func (c *Checks) Wrong(format string, args ...any) {
 	c.wrong = append(c.wrong, text)
 }
 
-func (c *Checks) count(requests, responses int) {
+// Count adds to what was held against the document.
+func (c *Checks) Count(requests, responses int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requests, c.responses = c.requests+requests, c.responses+responses

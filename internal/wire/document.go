@@ -99,7 +99,7 @@ func (x *Exchange) Find(d *Document) (ok, wrongMethod bool) {
 // Wrongs returns what is invalid in the request by the document, and which of its query keys are neither in the document
 // nor in more.
 func (x *Exchange) Wrongs(more ...string) (invalid, undeclared []string) {
-	x.Checks.count(1, 0)
+	x.Checks.Count(1, 0)
 	x.Request.Body = io.NopCloser(bytes.NewReader(x.Body))
 	if err := openapi3filter.ValidateRequest(x.Request.Context(), x.input); err != nil {
 		for _, e := range flat(err) {
@@ -119,7 +119,7 @@ func (x *Exchange) Wrongs(more ...string) (invalid, undeclared []string) {
 
 // CheckReply holds a reply against the document. A reply that a fault has made is not the document's.
 func (x *Exchange) CheckReply(status int, head http.Header, body []byte) {
-	x.Checks.count(0, 1)
+	x.Checks.Count(0, 1)
 	same := body
 	if v := x.doc.volatile; v != nil {
 		same = v.ReplaceAll(body, nil)

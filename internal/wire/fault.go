@@ -28,7 +28,9 @@ type Fault struct {
 	Acts   bool          // the cloud does what it was asked before anything goes wrong
 	Hold   time.Duration // the cloud thinks so long first
 	Cut    Cut
-	Status int // instead of the reply; 0: the reply that was due
+	Status int    // instead of the reply; 0: the reply that was due
+	Code   string // the cloud's own error with the status, where its errors have codes; empty: Body as it is
+	Text   string // of that error
 	Kind   string
 	Head   map[string]string
 	Body   string

@@ -24,21 +24,6 @@ func (f *Face) Calls() []Call {
 	return slices.Clone(f.calls)
 }
 
-// Violations returns what a correct client and a correct face never do: requests and replies that AWS's model does not have, and
-// requests that break a rule which the API does not enforce. Empty: none.
-func (f *Face) Violations() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.wrong)
-}
-
-// Checked returns how many requests and replies were held against AWS's models.
-func (f *Face) Checked() (requests, replies int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.checked[0], f.checked[1]
-}
-
 // Instance is a machine as it is: past every lag.
 type Instance struct {
 	ID, Type, Zone, State, Token, Image, Subnet, Profile, Key, Shutdown, PublicIP string

@@ -9,10 +9,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"runctl/internal/wire"
 )
 
 // Face is one account in one region. Use [New].
 type Face struct {
+	wire.Checks
+	wire.Faults
 	opt Options
 
 	mu        sync.Mutex
@@ -32,10 +36,7 @@ type Face struct {
 	spotPrice map[string]float64
 	onCommand Script
 	agent     Agent
-	faults    []*Fault
 	calls     []Call
-	wrong     []string
-	checked   [2]int
 	serial    int
 	closed    bool
 	busy      sync.WaitGroup // what runs in the background
@@ -52,7 +53,7 @@ type Call struct {
 // New returns an account with a default VPC, and nothing in it.
 func New(opt Options) *Face {
 	opt.AccessKey, opt.Secret = cmp.Or(opt.AccessKey, defaultKey), cmp.Or(opt.Secret, defaultValue)
-	f := &Face{opt: opt, byID: map[string]*instance{}, tokens: map[string]*launch{}, buckets: map[string]*bucket{}, denied: map[string]bool{},
+	f := &Face{Checks: wire.Checks{Secret: opt.Secret}, opt: opt, byID: map[string]*instance{}, tokens: map[string]*launch{}, buckets: map[string]*bucket{}, denied: map[string]bool{},
 		soldOut: map[string]bool{}, spotPrice: map[string]float64{}}
 	if !opt.NoVPC {
 		f.groups = []*group{f.newGroup("default", "default VPC security group", vpcID, nil)}
@@ -121,7 +122,7 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id = fmt.Sprintf("%08x-face-4ace-8ace-%012x", f.serial, time.Now().Unix())
 	f.mu.Unlock()
 	if x.o == nil {
-		f.violation("%s %s: the face does not know action %q, target %q", r.Method, r.URL.Path, form.Get("Action"), r.Header.Get("X-Amz-Target"))
+		f.Wrong("%s %s: the face does not know action %q, target %q", r.Method, r.URL.Path, form.Get("Action"), r.Header.Get("X-Amz-Target"))
 		http.Error(w, "<html><body>what?</body></html>", http.StatusNotFound)
 		return
 	}
@@ -136,14 +137,14 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers an operation of the model.
 func (f *Face) serve(w http.ResponseWriter, x *exchange, wrongs []wrong) {
+	f.Count(1, 0)
 	f.mu.Lock()
-	f.checked[0]++
 	f.calls = append(f.calls, Call{At: time.Now(), Op: x.o.name, Params: x.in})
 	x.call = len(f.calls) - 1
 	no := x.admit()
 	f.mu.Unlock()
 	for _, bad := range wrongs {
-		f.violation("%s: %s", x.o.name, bad)
+		f.Wrong("%s: %s", x.o.name, bad)
 		if no == nil {
 			no = refuse(http.StatusBadRequest, bad.code, "%s", bad.text)
 		}
@@ -152,11 +153,11 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange, wrongs []wrong) {
 		x.reply(w, nil, no)
 		return
 	}
-	fault := f.take(x.o.name)
-	if !fault.wait(x.r.Context()) {
+	fault := f.Take(x.o.name)
+	if !fault.Wait(x.r.Context()) {
 		panic(http.ErrAbortHandler)
 	}
-	if fault != nil && fault.only() {
+	if fault != nil && fault.OnlyWaits() {
 		fault = nil
 	}
 	var out params
@@ -164,7 +165,7 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange, wrongs []wrong) {
 		out, no = x.act()
 	}
 	if fault != nil {
-		fault.reply(w, x, out, no)
+		x.failAs(w, fault, out, no)
 		return
 	}
 	x.reply(w, out, no)
@@ -174,7 +175,7 @@ func (f *Face) serve(w http.ResponseWriter, x *exchange, wrongs []wrong) {
 func (x *exchange) act() (out params, no *refusal) {
 	do := operations[x.o.name]
 	if do == nil {
-		x.f.violation("%s: not served by this face", x.o.name)
+		x.f.Wrong("%s: not served by this face", x.o.name)
 		return nil, refuse(http.StatusBadRequest, "InvalidAction", "The action %s is not valid for this web service.", x.o.name)
 	}
 	func() {
@@ -187,13 +188,6 @@ func (x *exchange) act() (out params, no *refusal) {
 		x.late()
 	}
 	return out, no
-}
-
-// violation notes what a correct client, or a correct face, never does.
-func (f *Face) violation(format string, args ...any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.wrong = append(f.wrong, strings.ReplaceAll(fmt.Sprintf(format, args...), f.opt.Secret, "<SECRET>"))
 }
 
 // Close ends processes, sessions and commands, and waits for them. The face answers on.

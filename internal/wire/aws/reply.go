@@ -62,14 +62,14 @@ func (x *exchange) encode(out params, no *refusal) (status int, kind string, bod
 	default:
 		body = d.xmlReply(x.o, out, x.id)
 	}
+	x.f.Count(0, 1)
 	x.f.mu.Lock()
-	x.f.checked[1]++
 	if no != nil {
 		x.f.calls[x.call].Code = no.code
 	}
 	x.f.mu.Unlock()
 	for _, w := range d.wrongs {
-		x.f.violation("reply of %s: %s", x.o.name, w)
+		x.f.Wrong("reply of %s: %s", x.o.name, w)
 	}
 	if x.f.opt.Extra && no == nil {
 		body = x.extended(body)

@@ -118,7 +118,7 @@ func (f *Face) ruled(in params) *refusal {
 		switch {
 		case !r.broken(f, in):
 		case r.code == "":
-			f.wrong = append(f.wrong, "RunInstances: "+r.text)
+			f.Wrong("RunInstances: %s", r.text)
 		default:
 			return bad(r.code, "%s", r.text)
 		}
