@@ -26,6 +26,9 @@ func (c *Client) EstimateCost(ctx context.Context, s RunSpec) (Estimate, error) 
 	if err != nil {
 		return Estimate{}, err
 	}
+	if err := stocked(ctx, p); err != nil {
+		return Estimate{}, err
+	}
 	if err := c.chooseOffers(ctx, p); err != nil {
 		return Estimate{}, err
 	}

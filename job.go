@@ -25,7 +25,8 @@ type Job struct {
 	// Inputs are fetched to the machine before the job starts, in its directory; Results are brought to their places when
 	// it has ended. Both are carried by the machine itself, with addresses that hold for a while, so this computer may be
 	// gone. An input that cannot be fetched, or a result that cannot be delivered after the job's own success, is exit
-	// code 74, and the log says why. At most 30 together. The job road carries nothing.
+	// code 74, and the log says why. The addresses of results are made at the start, and hold for seven days at most, and
+	// no longer than the credentials that sign them. At most 30 together. The job road carries nothing.
 	Inputs  []Input  `json:",omitempty"`
 	Results []Result `json:",omitempty"`
 	// Checkpoints is where the job's last checkpoint outlives its machines: brought there, as a tar, when the job has

@@ -31,24 +31,28 @@ func (c *Client) Launch(ctx context.Context, s LaunchSpec) (Instance, error) {
 	if err != nil {
 		return Instance{}, err
 	}
-	return c.launch(ctx, p)
+	i, _, err := c.launch(ctx, p)
+	return i, err
 }
 
-// launch is the launch rule, once, for all providers and both roads.
-func (c *Client) launch(ctx context.Context, p *plan) (Instance, error) {
+// launch is the launch rule, once, for all providers and both roads. found: the key had its machine already.
+func (c *Client) launch(ctx context.Context, p *plan) (i Instance, found bool, err error) {
 	st, err := c.lockKey(ctx, p.key)
 	if err != nil {
-		return Instance{}, err
+		return Instance{}, false, err
 	}
 	defer c.unlockKey(st)
 	if st.known() && st.digest != p.digest {
-		return Instance{}, c.keyReused(p)
+		return Instance{}, false, c.keyReused(p)
 	}
 	if i, found, err := c.settled(ctx, p, st); err != nil || found {
-		return i, err
+		return i, found, err
+	}
+	if err := stocked(ctx, p); err != nil { // a run that is there already has what it needs
+		return Instance{}, false, err
 	}
 	if err := c.chooseOffers(ctx, p); err != nil {
-		return Instance{}, err
+		return Instance{}, false, err
 	}
 	var refusals []error
 	for n := 0; n < len(p.offers); n++ {
@@ -59,14 +63,14 @@ func (c *Client) launch(ctx context.Context, p *plan) (Instance, error) {
 		}
 		i, err := c.try(ctx, p, st, o)
 		if err == nil {
-			return i, nil
+			return i, false, nil
 		}
 		if !mayFailOver(err) {
-			return Instance{}, err
+			return Instance{}, false, err
 		}
 		refusals = append(refusals, err)
 	}
-	return Instance{}, &Error{Op: "launch", Key: p.key, Kind: ErrCapacity, NotStarted: true, Err: errors.Join(refusals...),
+	return Instance{}, false, &Error{Op: "launch", Key: p.key, Kind: ErrCapacity, NotStarted: true, Err: errors.Join(refusals...),
 		Msg: fmt.Sprintf("none of %d matching offers could be launched; nothing was started", len(p.offers))}
 }
 
@@ -80,7 +84,9 @@ func (c *Client) settled(ctx context.Context, p *plan, st *keyState) (Instance, 
 			return i, false, err
 		}
 		if found {
-			i, err = c.started(ctx, p, st, a, Offer{}, i)
+			if i, err = c.started(ctx, p, st, a, Offer{}, i); err == nil && !i.State.Billing() {
+				i, err = Instance{}, c.keySpent(p, a.info.Name, i.ID)
+			}
 			return i, true, err
 		}
 	}

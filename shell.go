@@ -91,10 +91,16 @@ func (p *shellProcess) start(ctx context.Context, j Job, digest string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.carried(ctx, j, &spec); err != nil {
+	if err := p.carried(ctx, j, &spec); err != nil && !p.begun(ctx) {
 		return err
 	}
 	return p.within(ctx, 0, func(ctx context.Context, m job.Machine) error { return job.Start(ctx, m, spec) })
+}
+
+// begun reports whether the machine has started the run: what it had to fetch may be gone by now, and need not be there.
+func (p *shellProcess) begun(ctx context.Context) bool {
+	s, err := p.Status(ctx)
+	return err == nil && (s.Live == Alive || s.Receipt != nil)
 }
 
 // spec translates a job for the supervisor. Secrets are revealed here, and travel on the connection's

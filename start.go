@@ -14,7 +14,8 @@ import (
 //
 // Errors and keys are those of [Client.Launch]. When the caller cancels between launch and start, the machine
 // stays for the next Start with the same key, and ends itself after Keep. When a phase misses its deadline
-// the machine is terminated and the error is ErrTimeout; ErrGuard when what would end the machine did not come up.
+// the machine is terminated and the error is ErrTimeout; ErrGuard when what would end the machine did not come up. A
+// machine that an earlier call launched, and that may run the job already, is left alone: the error has MayBill.
 func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 	if s.Keep == 0 {
 		s.Keep = defaultKeep
@@ -23,10 +24,7 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := atHand(ctx, *p.job); err != nil {
-		return nil, &Error{Op: "start", Key: p.key, Kind: kindOf(err), NotStarted: true, Err: err}
-	}
-	i, err := c.launch(ctx, p)
+	i, found, err := c.launch(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -46,43 +44,9 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 	}
 	r, err := c.submit(ctx, a, i, *p.job, p.digest)
 	if err != nil {
-		return nil, c.strand(ctx, a, i, err)
+		return nil, c.strand(ctx, a, i, err, found && c.mayRun(ctx, a, i, p.job.ID))
 	}
 	return r, nil
-}
-
-// strand gives a machine whose job could not be started its defined end: kept for the next call when it was
-// the caller who left or closed the client, terminated otherwise.
-func (c *Client) strand(ctx context.Context, a *account, i Instance, err error) error {
-	e := asError(err, ErrUnavailable)
-	e.Provider, e.ID, e.Key = a.info.Name, i.ID, i.Mark.Key
-	if closed := e.Kind == ErrClosed; closed || ctx.Err() != nil { // Close never ends a machine either
-		if e.MayBill = true; !closed {
-			e.Kind = ""
-		}
-		if !closed {
-			e.Err = context.Cause(ctx) // whatever failed meanwhile is not why
-		}
-		e.Msg = "stopped before the job was started" + meanwhile(err) + "; the machine stays for the next Start with this key and ends itself if none comes"
-		return e
-	}
-	if err := c.record(Intent{Event: IntentAbandoned, Provider: a.info.Name, Key: i.Mark.Key, Digest: i.Mark.Digest, ID: i.ID}); err != nil {
-		c.log.Warn("the intent log was not written", "id", i.ID, "error", err)
-	}
-	if ended := c.terminate(context.WithoutCancel(ctx), a, i); ended != nil {
-		e.MayBill, e.Err = true, errors.Join(e.Err, ended)
-	} else if e.Msg != "" {
-		e.Msg += "; the machine was terminated"
-	}
-	return e
-}
-
-// meanwhile says what was not done yet when the caller left, and why.
-func meanwhile(err error) string {
-	if left := (*leftError)(nil); errors.As(err, &left) {
-		return " (" + clip(oneLine(left.Error()), 300) + ")"
-	}
-	return ""
 }
 
 // Run is Start, Wait, collecting the job's outputs into spec.Collect where that is set, and Terminate. The
@@ -146,8 +110,11 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 	if err := checkPlace(a, Offer{Keeps: true}, &j); err != nil {
 		return nil, err
 	}
-	if err := atHand(ctx, j); err != nil {
+	if err := checkHold(j, i.Mark.Lifetime-max(i.Age(), 0)); err != nil {
 		return nil, err
+	}
+	if err := atHand(ctx, j); err != nil && !(&shellProcess{c: c, a: a, inst: i, run: j.ID}).begun(ctx) {
+		return nil, &Error{Provider: a.info.Name, Op: "submit", ID: i.ID, Key: j.ID, Kind: kindOf(err), Err: err}
 	}
 	r, err := c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))
 	if kindOf(err) == ErrGuard {
