@@ -74,9 +74,23 @@ func (e *Error) read(body []byte, m mask) {
 	}
 }
 
-// said is a value as words: a string as it is, an object's own message with the place that it is about, a list of such
-// objects one after the other, everything else as JSON. Some clouds repeat in such an object what they were sent; that is left out.
+// said is a value as words: a list of objects one after the other, everything else as one. A list within a list is
+// JSON: to look into it would cost its length again at every depth.
 func said(v json.RawMessage) string {
+	var list []json.RawMessage
+	if json.Unmarshal(v, &list) != nil || len(list) == 0 || list[0][0] != '{' {
+		return one(v)
+	}
+	var all []string
+	for _, v := range list[:min(len(list), 16)] {
+		all = append(all, one(v))
+	}
+	return strings.Join(all, "; ")
+}
+
+// one is a value as words: a string as it is, an object's own message with the place that it is about, everything
+// else as JSON. Some clouds repeat in such an object what they were sent; that is left out.
+func one(v json.RawMessage) string {
 	var s string
 	if json.Unmarshal(v, &s) == nil {
 		return s
@@ -90,14 +104,6 @@ func said(v json.RawMessage) string {
 			o.Message = strings.ReplaceAll(strings.Trim(fmt.Sprint(o.Loc), "[]"), " ", ".") + ": " + o.Message
 		}
 		return strings.Join(strings.Fields(o.Message+" "+o.Msg+" "+o.Detail), " ")
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(v, &list) == nil && len(list) > 0 && list[0][0] == '{' {
-		var all []string
-		for _, one := range list[:min(len(list), 16)] {
-			all = append(all, said(one))
-		}
-		return strings.Join(all, "; ")
 	}
 	if t := strings.TrimSpace(string(v)); t != "null" && t != "{}" && t != "[]" {
 		return t

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -237,4 +238,17 @@ func FuzzRefusal(f *testing.F) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// A list that is in a list, and so on, must not cost its length again at every depth.
+func TestADeepRefusalCostsNoMoreThanAFlatOne(t *testing.T) {
+	const deep, wide = 100, 1 << 20
+	body := `{"detail":` + strings.Repeat(`[{},`, deep) + `"` + strings.Repeat("x", wide) + `"` + strings.Repeat("]", deep) + `}`
+	c := client(t, always(422, body))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := c.Do(t.Context(), get("/x"), nil)
+	runtime.ReadMemStats(&after)
+	require.Error(t, err)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(50*wide))
 }
