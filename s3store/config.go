@@ -85,6 +85,7 @@ func New(c Config) (*Store, error) {
 				o.RateLimiter = ratelimit.None // a line that is often cut is no reason to stop: progress decides
 			})})
 	}
+	s.api = s3.New(s.api.Options(), carefully)
 	return s, nil
 }
 

@@ -189,12 +189,12 @@ func (s *Store) fetchRange(ctx context.Context, o Object, w io.Writer, at, size 
 	switch {
 	case errors.As(err, &disk):
 		return n, err
+	case n == size: // whatever ended it behind the last byte
+		return n, nil
 	case err != nil:
 		return n, silenced(ctx, &cutError{err})
-	case n < size:
-		return n, &cutError{io.ErrUnexpectedEOF}
 	}
-	return n, nil
+	return n, &cutError{io.ErrUnexpectedEOF}
 }
 
 // totalOf is what a Content-Range says of the whole object's size.

@@ -34,6 +34,7 @@ func (e *TruncatedError) Error() string {
 
 var (
 	errStuck   = errors.New("the store gives the same page again and again")
+	errMute    = errors.New("the store did not answer in time")
 	errSilent  = errors.New("the store sent nothing for a minute")
 	errOver    = errors.New("somebody else has ended the upload")
 	errChanged = errors.New("it changed meanwhile")
@@ -98,7 +99,7 @@ func kindOf(err error) runctl.Kind {
 		return e.Kind
 	case errors.Is(err, errChanged):
 		return runctl.ErrConflict
-	case errors.As(err, &sum), errors.As(err, &short), errors.Is(err, errStuck), errors.Is(err, errRange), errors.As(err, &cut):
+	case errors.As(err, &sum), errors.As(err, &short), errors.Is(err, errStuck), errors.Is(err, errMute), errors.Is(err, errRange), errors.As(err, &cut):
 		return runctl.ErrUnavailable
 	case codes[code(err)] != "":
 		return codes[code(err)]

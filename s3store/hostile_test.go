@@ -2,15 +2,19 @@ package s3store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -254,4 +258,105 @@ func TestALinkLeadsNoSyncOutOfItsDirectory(t *testing.T) {
 	_, err = s.Sync(t.Context(), s3store.Down, dir, "")
 	require.Error(t, err)
 	assert.Empty(t, inDir(t, outside))
+}
+
+// last gives its bytes and the connection's end at once.
+type last struct{ *strings.Reader }
+
+func (l last) Read(b []byte) (int, error) {
+	n, _ := l.Reader.Read(b)
+	if l.Len() > 0 {
+		return n, nil
+	}
+	return n, io.ErrUnexpectedEOF
+}
+
+func TestACutBehindTheLastByteIsNone(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, d := scripted(t, func(r *http.Request) *http.Response {
+			if r.Method == "HEAD" {
+				return head(10, `"v1"`)
+			}
+			one := reply(206, "", "Content-Range", "bytes 0-9/10", "ETag", `"v1"`)
+			one.ContentLength, one.Body = -1, io.NopCloser(last{strings.NewReader("0123456789")})
+			return one
+		})
+		_, err := s.Download(t.Context(), "f", dir+"/down")
+		require.NoError(t, err)
+		assert.Equal(t, 1, d.count("GET"))
+	})
+	assert.Equal(t, "0123456789", string(read(t, dir+"/down")))
+}
+
+func TestAStoreThatHangsIsUnavailableAndNotTheCallersDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := scripted(t, func(r *http.Request) *http.Response { <-r.Context().Done(); return nil })
+		_, err := s.Stat(t.Context(), "f")
+		require.ErrorIs(t, err, runctl.ErrUnavailable)
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "the caller has set none")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = s.Stat(ctx, "f")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.NotErrorIs(t, err, runctl.ErrUnavailable, "it was the caller who had no more time")
+	})
+}
+
+func TestAListingWithoutAnEndEnds(t *testing.T) {
+	for what, key := range map[string]string{"keys that no file can have": "p/../%d", "directories": "p/%d/", "keys that nobody asked for": "other/%d"} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				page := 0
+				s, _ := scripted(t, func(*http.Request) *http.Response {
+					page++
+					return reply(200, fmt.Sprintf("<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>%d</NextContinuationToken><Contents><Key>"+key+"</Key></Contents></ListBucketResult>", page, page))
+				})
+				_, err := s.Sync(t.Context(), s3store.Down, dir, "p", s3store.Options{MaxFiles: 100})
+				var e *runctl.Error
+				require.ErrorAs(t, err, &e)
+				assert.LessOrEqual(t, page, 1001)
+			})
+		})
+	}
+}
+
+// endless is a body without an end, which counts what is read of it.
+type endless struct{ n int }
+
+func (e *endless) Read(b []byte) (int, error) { e.n += len(b); return len(b), nil }
+func (e *endless) Close() error               { return nil }
+
+func TestARefusalWithoutAnEndIsNotReadToIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := &endless{}
+		s, _ := scripted(t, func(*http.Request) *http.Response {
+			one := reply(403, "")
+			one.ContentLength, one.Body = -1, body
+			return one
+		})
+		_, err := s.Download(t.Context(), "f", t.TempDir()+"/down")
+		require.ErrorIs(t, err, runctl.ErrAuth)
+		for _, err := range s.List(t.Context(), "") {
+			require.ErrorIs(t, err, runctl.ErrAuth)
+		}
+		assert.LessOrEqual(t, body.n, 80<<20)
+	})
+}
+
+func TestARedirectTakesNoTokenAlong(t *testing.T) {
+	var stolen atomic.Bool
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Store(true) }))
+	defer thief.Close()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	}))
+	defer srv.Close()
+	s, err := s3store.New(s3store.Config{Endpoint: srv.URL, PathStyle: true, Bucket: "bucket",
+		Credentials: credentials.NewStaticCredentialsProvider("AK", "SK", "session-token")})
+	require.NoError(t, err)
+	_, err = s.Stat(t.Context(), "f")
+	require.ErrorIs(t, err, runctl.ErrInvalid)
+	assert.False(t, stolen.Load())
 }

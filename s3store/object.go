@@ -45,12 +45,15 @@ func (s *Store) stat(ctx context.Context, key string) (Object, error) {
 	return o, nil
 }
 
+// maxEmpty is how many pages in a row may have nothing that was asked for.
+const maxEmpty = 1000
+
 // List yields every object whose key begins with prefix, after the store's own, in the order of their keys. A page of
 // up to 1,000 is one request, made when it is needed. An error is the last thing it yields.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		var next *string
-		for {
+		for empty := 0; ; empty++ {
 			var page *s3.ListObjectsV2Output
 			err := s.patiently(ctx, "list", prefix, func(ctx context.Context, _ func()) (err error) {
 				ctx, cancel := context.WithTimeout(ctx, callLimit)
@@ -67,6 +70,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 				if !ours || !strings.HasPrefix(key, prefix) { // a store that does not keep to the question is not believed
 					continue
 				}
+				empty = 0
 				if !yield(Object{Key: key, Size: aws.ToInt64(o.Size), ETag: aws.ToString(o.ETag), Modified: aws.ToTime(o.LastModified)}, nil) {
 					return
 				}
@@ -75,7 +79,7 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[Object, error
 			if !aws.ToBool(page.IsTruncated) || token == "" {
 				return
 			}
-			if token == aws.ToString(next) {
+			if token == aws.ToString(next) || empty >= maxEmpty {
 				yield(Object{}, s.fail("list", prefix, errStuck))
 				return
 			}

@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -35,6 +36,9 @@ func (s *Store) patiently(ctx context.Context, op, key string, f func(ctx contex
 			return nil
 		}
 		if failed++; failed > maxFailures || !passes(err) || ctx.Err() != nil {
+			if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // it was ours, and not the caller's
+				err = fmt.Errorf("%w: %s", errMute, err)
+			}
 			return s.fail(op, key, errors.Join(context.Cause(ctx), err))
 		}
 		select {

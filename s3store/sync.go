@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -102,13 +103,11 @@ type syncing struct {
 // planUp finds the files of the directory, and what the store has.
 func (y *syncing) planUp(ctx context.Context) error {
 	store := map[string]Object{}
-	for o, err := range y.s.List(ctx, y.prefix) {
+	for o, err := range y.listed(ctx) {
 		if err != nil {
 			return err
 		}
-		if store[strings.TrimPrefix(o.Key, y.prefix)] = o; len(store) > y.o.MaxFiles {
-			return invalid("Options.MaxFiles", "the store has more than %d files there", y.o.MaxFiles)
-		}
+		store[strings.TrimPrefix(o.Key, y.prefix)] = o
 	}
 	err := fs.WalkDir(y.root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
 		switch {
@@ -137,9 +136,24 @@ func (y *syncing) planUp(ctx context.Context) error {
 	return nil
 }
 
+// listed yields what the store has, no more keys than there may be files, whatever is left out of them.
+func (y *syncing) listed(ctx context.Context) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		n := 0
+		for o, err := range y.s.List(ctx, y.prefix) {
+			if n++; err == nil && n > y.o.MaxFiles {
+				o, err = Object{}, invalid("Options.MaxFiles", "the store has more than %d keys there", y.o.MaxFiles)
+			}
+			if !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // planDown finds the objects of the store, and what the directory has.
 func (y *syncing) planDown(ctx context.Context) error {
-	for o, err := range y.s.List(ctx, y.prefix) {
+	for o, err := range y.listed(ctx) {
 		if err != nil {
 			return err
 		}
