@@ -127,7 +127,7 @@
 //   - Methods do not sleep, poll, retry, log or start goroutines. The client does all of that.
 //   - Errors and logs carry no credential. Redirects do not take one along.
 //   - Optional abilities are further interfaces: [Connector], [JobRunner], [Stopper], [Notifier],
-//     [Fitter], [Sweeper]. What a provider cannot do it does not implement.
+//     [Fitter], [Sweeper], [Placer]. What a provider cannot do it does not implement.
 //   - The package exports a [Factory], has no init, and reads its settings only through the factory's get.
 //   - A test calls providertest.Run, which checks these rules.
 package runctl

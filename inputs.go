@@ -23,6 +23,13 @@ type Place interface {
 	Deliver(ctx context.Context, hold time.Duration) (Secret, error)
 }
 
+// Placer is implemented by providers that also keep objects, such as AWS in S3. A job on any provider may use them.
+type Placer interface {
+	// Place is the object at an address such as s3://bucket/key, which need not be there yet. An address of a scheme
+	// that is not the provider's is ErrInvalid and errors.ErrUnsupported. It does no I/O but to find the bucket.
+	Place(ctx context.Context, address string) (Place, error)
+}
+
 // Fetch is how to read an object, with one HTTP GET.
 type Fetch struct {
 	URL  Secret

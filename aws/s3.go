@@ -69,13 +69,17 @@ func (p *Provider) regionOf(ctx context.Context, bucket string) (string, error) 
 	return "", classify(err)
 }
 
-// Place is the object s3://bucket/key, for inputs, results and checkpoints of jobs: machines of any provider read and
-// write it by addresses that are signed here, and need no right and no key of the account.
+// Place implements [runctl.Placer]: the object s3://bucket/key, for inputs, results and checkpoints of jobs. Machines of
+// any provider read and write it by addresses that are signed here, and need no right and no key of the account.
 func (p *Provider) Place(ctx context.Context, at string) (runctl.Place, error) {
 	rest, ok := strings.CutPrefix(at, "s3://")
 	bucket, key, slash := strings.Cut(rest, "/")
 	if !ok || !slash || bucket == "" || key == "" || strings.HasSuffix(key, "/") {
-		return nil, invalid("an object is s3://bucket/key, not %q", at)
+		e := invalid("an object is s3://bucket/key, not %q", clip(at))
+		if !ok {
+			e.Err = errors.ErrUnsupported
+		}
+		return nil, e
 	}
 	s, err := p.Bucket(ctx, bucket, "")
 	if err != nil {
@@ -83,3 +87,5 @@ func (p *Provider) Place(ctx context.Context, at string) (runctl.Place, error) {
 	}
 	return s.Place(key), nil
 }
+
+var _ runctl.Placer = (*Provider)(nil)

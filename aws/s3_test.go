@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -86,6 +87,7 @@ func TestAnAddressOfAnObjectIsChecked(t *testing.T) {
 	for _, at := range []string{"", "s3://", "s3://b", "s3://b/", "s3:///k", "s3://b/dir/", "https://b/k", "b/k"} {
 		_, err := p.Place(t.Context(), at)
 		require.ErrorIs(t, err, runctl.ErrInvalid, at)
+		assert.Equal(t, !strings.HasPrefix(at, "s3://"), errors.Is(err, errors.ErrUnsupported), "%s: another provider may know it", at)
 	}
 	assert.Empty(t, a.hosts)
 }

@@ -168,6 +168,7 @@ type jobFlags struct {
 	envFile            string
 	grace, lease       duration
 	firstUse           bool
+	carry              carryFlags
 }
 
 func (j *jobFlags) add(f *pflag.FlagSet) {
@@ -175,6 +176,7 @@ func (j *jobFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&j.envFile, "env-file", "", "`FILE` of such lines")
 	f.StringArrayVar(&j.secrets, "secret", nil, "`NAME` of an environment variable, or NAME=@FILE, passed on without being seen; may be repeated")
 	f.StringArrayVar(&j.outs, "out", nil, "file or directory at this `PATH` below the job's directory to collect too; may be repeated")
+	j.carry.add(f)
 	f.Var(&j.grace, "grace", "from TERM to KILL when the job is ended (30s)")
 	f.Var(&j.lease, "lease", "end the job when nobody has watched it for so long, at least 1m (silence never ends it)")
 	f.BoolVar(&j.firstUse, "secrets-on-first-use", false, "send secrets also to a machine whose host key nobody vouches for")
@@ -186,6 +188,9 @@ func (j *jobFlags) job(a *app, args []string) (runctl.Job, error) {
 		SecretsOnFirstUse: j.firstUse, Env: map[string]string{}, Secrets: map[string]runctl.Secret{}}
 	if len(args) == 0 || args[0] == "" {
 		return job, usagef("empty command: write the program and its arguments after --, as in runctl run -- python train.py. Nothing was launched")
+	}
+	if err := j.carry.parse(); err != nil {
+		return job, err
 	}
 	lines := j.env
 	if j.envFile != "" {

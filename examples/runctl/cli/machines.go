@@ -120,6 +120,9 @@ func (a *app) submit(ctx context.Context, f *jobFlags, place *codeFlags, name, m
 	rec.Ref.Run, rec.Launched, rec.Lifetime = rec.Name, utc(i.Launched), seconds(i.Mark.Lifetime)
 	job.ID, job.Attempt, rec.Grace = rec.Name, rec.Attempt, seconds(orGrace(job.Grace))
 	rec.Lease = seconds(job.Lease)
+	if err := x.carry(ctx, &job, f.carry.all); err != nil {
+		return err
+	}
 	if err := x.place(&job, place, x.named(i.Provider)); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const nothing = "Nothing was launched"
 // accepted beside the price. It returns the estimate and spends nothing.
 func (x *session) prepareSpec(ctx context.Context, spec *runctl.RunSpec, n *needs, c *consent) (runctl.Estimate, error) {
 	var none runctl.Estimate
-	shell := spec.Job.Code != nil || spec.Job.Lease > 0
+	shell := spec.Job.Code != nil || spec.Job.Lease > 0 || carries(spec.Job)
 	needs := spec.Needs
 	needs.Lifetime = max(needs.Lifetime, time.Duration(c.lifetime)) // what ends sooner is not what is launched
 	o, err := x.firstOffer(ctx, needs, runctl.Money(n.maxPrice), shell)

@@ -30,6 +30,9 @@ The log, everything that the job put into $RUNCTL_OUTPUT_DIR, and the paths of -
 the record of the run in the state directory (RUNCTL_STATE_DIR, else XDG_STATE_HOME/runctl, else
 ~/.local/state/runctl).
 
+--input, --result and --checkpoints are objects of a store, such as s3://bucket/key, whatever provider the machine is
+of. It gets to them by addresses that are signed here and hold for a while, and has no key of the store.
+
 A directory in a git work tree is sent to the machine, without what git ignores and without what looks like a secret;
 any other only when --workdir names it. On this computer the job works in the directory itself.
 
@@ -94,12 +97,15 @@ func (a *app) runJob(ctx context.Context, f *runFlags, args []string) error {
 		}
 	}
 	job.ID, job.Attempt, job.Image = rec.Name, rec.Attempt, f.image
+	if err := x.carry(ctx, &job, f.carry.all); err != nil {
+		return err
+	}
 	if err := x.place(&job, &f.codeFlags, providers); err != nil {
 		return err
 	}
 	spec := runctl.RunSpec{Key: rec.Name, Needs: query, Job: job, Disk: int64(f.disk)}
 	est, err := x.prepareSpec(ctx, &spec, &f.needs, &f.consent)
-	if job.Code != nil && f.workdir == "" && errors.Is(err, errors.ErrUnsupported) {
+	if job.Code != nil && f.workdir == "" && !carries(job) && errors.Is(err, errors.ErrUnsupported) {
 		x.say.sayf("sync: nothing is sent after all, since machines there take no code")
 		spec.Job.Code = nil
 		est, err = x.prepareSpec(ctx, &spec, &f.needs, &f.consent)
