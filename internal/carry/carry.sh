@@ -1,6 +1,7 @@
 # Fetches what a job needs, runs it, and delivers what it leaves. What is to be done comes as rows in a variable that the
 # job does not get. Addresses are secrets: they are given to nobody but on standard input. The job's variables may have the
 # names of ours, and its program that of a function: so all but the rows lives in subshells, and the job is exec'ed.
+set +vx # a shell that its environment has told to trace would write the addresses into the log
 _RUNCTL_ROWS=$_RUNCTL_CARRY
 unset _RUNCTL_CARRY
 say() { printf 'runctl: %s\n' "$*" >&2; }

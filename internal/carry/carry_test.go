@@ -237,6 +237,22 @@ func TestAnEndHasTheJobsCodeAndAFailedCarryItsOwn(t *testing.T) {
 	assert.False(t, ok)
 }
 
+// TestAShellThatTracesShowsNoAddress has a machine whose environment tells shells to trace, as SHELLOPTS does to bash.
+func TestAShellThatTracesShowsNoAddress(t *testing.T) {
+	t.Parallel()
+	at, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("needs bash: apt-get install bash")
+	}
+	s := newShelf(t, map[string]string{"/in": "input"})
+	j := &job{shell: []string{at}, path: tools(t, "curl"), env: []string{"SHELLOPTS=xtrace:verbose"}, argv: []string{"cp", "f", "g"},
+		fetch: []Row{{File, "f", 5, "", s.url("/in")}}, deliver: []Row{{Result, "g", 0, "", s.url("/out")}}}
+	require.Equal(t, 0, j.run(t), "%s", j.log)
+	assert.Contains(t, j.log, "set +vx", "it did trace")
+	out, _ := s.object("/out")
+	assert.Equal(t, "input", out)
+}
+
 func TestWhatIsCutIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"curl", "python3", "wget"} {
