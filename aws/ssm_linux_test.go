@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -26,6 +27,7 @@ import (
 	"runctl"
 	"runctl/aws"
 	"runctl/internal/enginetest"
+	"runctl/internal/job"
 	"runctl/internal/ssmsession"
 	face "runctl/internal/wire/aws"
 )
@@ -123,53 +125,68 @@ func TestWhoeverMayNotRunCommandsHasTheMachineProveItself(t *testing.T) {
 	require.NoError(t, s.c.Terminate(ctx, run.Ref()))
 }
 
-func TestASpotMachineThatIsTakenBackCommitsItsCheckpointAndAnotherGoesOnFromIt(t *testing.T) {
-	t.Parallel()
-	var mock atomic.Pointer[url.URL] // nothing answers before the job runs
-	metadata := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		if to := mock.Load(); to != nil {
-			r.SetURL(to)
+// metadata is where machines ask for EC2's word. Nobody may ask there, until it leads to a service.
+type metadata struct {
+	url string
+	to  atomic.Pointer[url.URL]
+}
+
+func newMetadata(t *testing.T) *metadata {
+	t.Helper()
+	m := &metadata{}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(m.to.Load()) }, ErrorLog: log.New(io.Discard, "", 0)}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.to.Load() == nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
-	}, ErrorLog: log.New(io.Discard, "", 0)})
-	t.Cleanup(metadata.Close)
-	s := closedSite(t, face.Options{Real: &face.Real{Env: []string{"RUNCTL_IMDS=" + metadata.URL}}}, &ssmsession.Agent{})
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	m.url = srv.URL
+	return m
+}
+
+// leads has the service give its notice from now on, to whoever asks with a token.
+func (m *metadata) leads(t *testing.T) {
+	t.Helper()
+	to, err := url.Parse(enginetest.SpotNotice(t, time.Second))
+	require.NoError(t, err)
+	m.to.Store(to)
+}
+
+// TestEarlierTool06: without a token the service says 401, and that was read as "no notice".
+func TestEarlierTool06TheSpotNoticeIsHeardWhereTokensAreRequiredAndA401IsNotItsAbsence(t *testing.T) {
+	t.Parallel()
+	imds := newMetadata(t)
+	s := closedSite(t, face.Options{Real: &face.Real{Env: []string{"RUNCTL_IMDS=" + imds.url}}}, &ssmsession.Agent{})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	train := short("taken")
 	train.Needs.Market = runctl.Spot
 	train.Job = runctl.Job{DiscardOutputs: true, Args: []string{"sh", "-c", `trap 'echo 41 >"$RUNCTL_CHECKPOINT_DIR/step-41"; echo step-41 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 0' TERM
-echo "at $RUNCTL_CHECKPOINT_DIR"; while :; do sleep 0.05; done`}}
+while :; do sleep 0.05; done`}}
 	run, err := s.c.Start(ctx, train)
 	require.NoError(t, err)
-	var at string
-	for chunk, err := range run.Logs(ctx, runctl.LogQuery{Follow: true}) {
-		require.NoError(t, err)
-		if at += string(chunk.Data); strings.HasSuffix(at, "\n") && mock.Load() == nil {
-			to, err := url.Parse(enginetest.SpotNotice(t, time.Second))
-			require.NoError(t, err)
-			mock.Store(to)
-		}
+	m, err := s.c.Machine(ctx, run.Instance().Ref())
+	require.NoError(t, err)
+	told := func(word string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			h, err := job.Greet(ctx, m)
+			return err == nil && h.Notice == word
+		}, time.Minute, 100*time.Millisecond, word)
 	}
+	told("deaf")
+	status, err := run.Status(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, runctl.Alive, status.Live, "a 401 is no notice either")
+	imds.leads(t)
 	receipt, err := run.Wait(ctx)
 	require.Error(t, err, "a program that was ended is no success, whatever its code")
 	assert.Equal(t, []any{runctl.CausePreempted, 0, "step-41"}, []any{receipt.Cause, receipt.ExitCode, receipt.Checkpoint})
-	s.face.Terminate(run.Instance().ID)
-
-	again := short("again")
-	again.Job = runctl.Job{DiscardOutputs: true, Attempt: 2, Resume: strings.TrimPrefix(strings.SplitN(at, "\n", 2)[0], "at "), // as a network volume would have it
-		Args: []string{"sh", "-c", `cat "$RUNCTL_RESUME/$(cat "$RUNCTL_RESUME/latest")"`}}
-	next, err := s.c.Start(ctx, again)
-	require.NoError(t, err)
-	assert.NotEqual(t, run.Instance().ID, next.Instance().ID)
-	_, err = next.Wait(ctx)
-	require.NoError(t, err)
-	var read bytes.Buffer
-	for chunk, err := range next.Logs(ctx, runctl.LogQuery{}) {
-		require.NoError(t, err)
-		read.Write(chunk.Data)
-	}
-	assert.Equal(t, "41\n", read.String())
-	require.NoError(t, s.c.Terminate(ctx, next.Ref()))
+	told("taken")
+	require.NoError(t, s.c.Terminate(ctx, run.Ref()))
 }
 
 // kept is all that the account's history shows of commands: what was sent, and what they printed.
