@@ -34,19 +34,25 @@ func (s *site) code() {
 	s.h.hidden(atValue, "code.Tree", tree, "%s", "%d")
 	s.h.value(atValue, "code.Report", tree.Report())
 	up, gate := newPipe(s.t), newPipe(s.t)
-	spec := s.spec("coded", `echo up >`+up.path+`; read x <`+gate.path)
+	spec := s.spec("coded", carried+`echo up >`+up.path+`; read x <`+gate.path)
 	spec.Job.Code, spec.Job.Dir = tree, "."
-	s.gates.shut(func(program string, _ int) {
+	running, ended := s.carries(&spec)
+	look := func(program string, _ int) {
 		s.processes("before " + program)
 		s.files("before "+program, false)
-	})
+	}
+	s.gates.shut(look)
 	r := s.start(s.t.Context(), spec)
 	up.hear()
 	s.gates.open()
 	s.begun("coded")
+	running()
 	assert.True(s.t, s.h.saw(atPrivate, plain), "the code is there")
+	s.gates.shut(look) // before what is delivered
 	gate.say()
 	s.finish(s.t.Context(), r, 0)
+	s.gates.open()
+	ended()
 
 	write("run\x01.sh", s.h.token("a file that cannot be sent"))
 	_, err = code.Dir(dir, code.Options{})

@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gated are the programs that the supervisor runs between the arrival of a spec and the job's first instruction.
-var gated = []string{"cat", "wc", "mkdir", "mv", "rm", "dd", "od", "date", "mkfifo", "setsid"}
+// gated are the programs that the supervisor runs between the arrival of a spec and the job's first instruction, and the one that
+// fetches what a job needs.
+var gated = []string{"cat", "wc", "mkdir", "mv", "rm", "dd", "od", "date", "mkfifo", "setsid", "curl"}
 
 // gates stand before programs: a directory for the front of PATH, whose programs report, wait until somebody has
 // looked around, and become the real ones. So whatever lies about at any time is seen, however short that is.

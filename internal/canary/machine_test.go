@@ -88,7 +88,7 @@ func (s *site) everything(t *testing.T) {
 	t.Run("refused", func(t *testing.T) { s.in(t).refused() })
 	t.Run("cancelled", func(t *testing.T) { s.in(t).cancelled() })
 	t.Run("a killed supervisor", func(t *testing.T) { s.in(t).killed() })
-	t.Run("with code", func(t *testing.T) { s.in(t).code() })
+	t.Run("with code and what is carried", func(t *testing.T) { s.in(t).code() })
 	t.Run("killed while the job arrives", func(t *testing.T) { s.in(t).killedAt("wc", "start") })
 	t.Run("killed before the job begins", func(t *testing.T) { s.in(t).killedAt("mkfifo", "sup") })
 	t.Run("a job that is killed at the gate", func(t *testing.T) { s.in(t).killedForGood("stage") })

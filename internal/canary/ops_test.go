@@ -2,6 +2,7 @@ package canary
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -136,6 +137,9 @@ var ops = map[string]op{
 		for key, road := range map[string]runctl.Road{"whole-shell": runctl.RoadShell, "whole-job": runctl.RoadJob, "failing-shell": runctl.RoadShell} {
 			s := w.spec(key)
 			s.Needs.Road = road
+			if road == runctl.RoadShell {
+				w.carriage.give(&s.Job)
+			}
 			w.h.hidden(atValue, "RunSpec", s, "%s", "%d")
 			w.h.hidden(atValue, "Job", s.Job, "%s", "%d")
 			give[runctl.Receipt](w, "Run")(w.client.Run(ctx, s))
@@ -149,6 +153,9 @@ var ops = map[string]op{
 		for _, road := range []runctl.Road{runctl.RoadShell, runctl.RoadJob} {
 			s := w.spec("begun-" + road.String())
 			s.Needs.Road = road
+			if road == runctl.RoadShell {
+				w.carriage.give(&s.Job)
+			}
 			r, err := w.client.Start(ctx, s)
 			w.h.failure("Start", err)
 			if r != nil {
@@ -262,7 +269,11 @@ func (w *world) badJobs() []runctl.Job {
 		return j
 	}
 	value, _ := w.secrets["FROM_VALUE"].Reveal()
-	return []runctl.Job{
+	var all []runctl.Job
+	for _, c := range w.carriage.refused(w.key) {
+		all = append(all, change(func(j *runctl.Job) { c.give(j) }))
+	}
+	return append(all, []runctl.Job{
 		{},
 		change(func(j *runctl.Job) { j.Args = nil }),
 		change(func(j *runctl.Job) { j.Secrets["PLAIN"] = j.Secrets["TOKEN"] }),
@@ -278,14 +289,16 @@ func (w *world) badJobs() []runctl.Job {
 		change(func(j *runctl.Job) { j.Dir = "../" + w.key }),
 		change(func(j *runctl.Job) { j.Grace = -1 }),
 		change(func(j *runctl.Job) { j.Outputs = []string{"../" + w.key} }),
-	}
+		change(func(j *runctl.Job) { j.Inputs[0].To = "../" + w.key }),
+		change(func(j *runctl.Job) { j.Results[0].To = nil }),
+	}...)
 }
 
 // badSpecs are refused before anything is asked of a cloud, or by the first look at its offers.
 func (w *world) badSpecs() []runctl.RunSpec {
 	var all []runctl.RunSpec
-	for _, j := range w.badJobs() {
-		s := w.spec("bad")
+	for n, j := range w.badJobs() {
+		s := w.spec(fmt.Sprint("bad-", n)) // some are refused when their machine is there
 		s.Job = j
 		all = append(all, s)
 	}

@@ -25,12 +25,14 @@ type planted struct {
 	secrets     map[string]runctl.Secret
 	config, old string
 	creds       credentials
+	carriage    carriage
 	env         string // a control
 }
 
 // plantJob plants a secret of every source, and the owner's.
 func plantJob(t *testing.T, h *hunt) planted {
-	p := planted{h: h, config: h.secret("Config.Secret"), old: h.secret("Config.OldSecrets"), creds: plantCredentials(h), env: h.control("Job.Env")}
+	p := planted{h: h, config: h.secret("Config.Secret"), old: h.secret("Config.OldSecrets"), creds: plantCredentials(h),
+		carriage: plantCarriage(h, "https://store.test"), env: h.control("Job.Env")}
 	file := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(file, []byte(h.secret("a secret from a file")+"\n"), 0o600))
 	t.Setenv("RUNCTL_CANARY_ENV", h.secret("a secret from the environment"))
@@ -206,6 +208,7 @@ func newWorld(t *testing.T, p planted, key, dir string, intents runctl.Intents, 
 func (w *world) withID(id string) runctl.Job {
 	j := w.job("train", w.key)
 	j.ID, j.Shared = id, true
+	w.carriage.give(&j)
 	return j
 }
 
