@@ -172,7 +172,7 @@ func probe(t *testing.T, h Harness) map[string]bool {
 		_, has[needJob] = find[runctl.JobRunner](c.p)
 		_, has[needNotify] = find[runctl.Notifier](c.p)
 		info := c.p.Info()
-		has[needBoots] = info.Boots
+		has[needBoots], has[needOwnFiles] = info.Boots, !info.InPlace
 		has[needIdempotent], has[needExits] = info.Idempotent, info.Exits && has[needJob]
 		offers, _ := c.p.Offers(c.ctx, runctl.OfferQuery{})
 		for _, o := range offers {

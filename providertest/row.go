@@ -30,6 +30,7 @@ const (
 	needRefusals   = "Refusals"
 	needBoots      = "Boots"
 	needHosted     = "Hosted"
+	needOwnFiles   = "files of its own"
 )
 
 // needs makes the list of a row's needs.
@@ -38,7 +39,7 @@ func needs(what ...string) []string { return what }
 // Rows returns the whole contract, in order.
 func Rows() []Row {
 	return slices.Concat(infoRows, offerRows, launchRows, bootRows, doubtRows, refusalRows, getRows, listRows, terminateRows,
-		errorRows, wireRows, callRows, stopRows, execRows, shellRows, jobRows)
+		errorRows, wireRows, callRows, stopRows, execRows, shellRows, uploadRows, jobRows)
 }
 
 // Outcomes of a row.

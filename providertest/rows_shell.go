@@ -174,7 +174,12 @@ var shellRows = []Row{
 
 // client is one that users have, over the provider of the row.
 func (c *check) client() *runctl.Client {
-	client, err := runctl.New(runctl.Config{Owner: owner}, entered{c.p, c.h.Access})
+	return c.clientOver(entered{c.p, c.h.Access})
+}
+
+// clientOver is client over a provider that stands before that of the row.
+func (c *check) clientOver(p runctl.Provider) *runctl.Client {
+	client, err := runctl.New(runctl.Config{Owner: owner}, p)
 	c.must("runctl.New", err)
 	c.t.Cleanup(func() { _ = client.Close() })
 	return client

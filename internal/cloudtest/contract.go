@@ -28,7 +28,7 @@ var own = []string{"Wire/HugeReply", "Wire/Bomb", "Wire/OddReply", "Wire/Redirec
 
 // inside are rows about what goes on in a machine once it is entered. That it is entered, and a job is handed over and found again, are others.
 var inside = []string{"Exec/Bytes", "Exec/Streams", "Exec/Arguments", "Exec/Cancel", "Exec/Concurrent", "Exec/Close",
-	"Shell/Follow", "Shell/Cancel", "Shell/Download", "Shell/OutlivesConnection", "Shell/OwnRuns"}
+	"Shell/Follow", "Shell/Cancel", "Shell/Download", "Shell/Upload", "Shell/UploadCut", "Shell/OutlivesConnection", "Shell/OwnRuns"}
 
 // Variant are the rows that another mood of the same cloud cannot change, for a harness's Skip: they are looked at in
 // TestContract. more is what else it cannot change.
