@@ -125,7 +125,9 @@ func TestAJobThatStopsOrKillsItsSupervisorGainsNothing(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		up, gate := fifo(t), fifo(t)
 		find := `p=$(readlink ../../../../own/$RUNCTL_RUN_ID/1); p=${p#*:}; p=${p%%:*}; `
-		start(t, m, sh("stops", find+`kill -s STOP $p; echo up >`+up+`; read x <`+gate+`; exit 3`))
+		now := time.Now()
+		forged := strings.TrimSpace(string(Receipt{Run: "stops", Cause: "exit", End: EndSelf, Started: now, Ended: now}.Marshal()))
+		start(t, m, sh("stops", find+`kill -s STOP $p; echo up >`+up+`; read x <`+gate+`; echo '`+forged+`' >../../ctl/exit; exit 3`))
 		hear(t, up)
 		pid := m.supervisor(t, "stops")
 		tell(t, gate, "go")

@@ -146,6 +146,8 @@ func TestWhatTheLeaderLeavesBehindHasTheGraceToFinish(t *testing.T) {
 		s, err := Wait(t.Context(), m, "r", 300*time.Millisecond)
 		require.NoError(t, err)
 		require.Equal(t, PhaseRunning, s.Phase)
+		killSupervisor(t, m, "r")
+		assert.Equal(t, PhaseOrphaned, phase(t, m, "r"), "it is still the run's")
 		tell(t, save, "x")
 		r := done(t, m, "r")
 		assert.Equal(t, []any{"exit", 4, EndSelf}, []any{r.Cause, r.Code, r.End})

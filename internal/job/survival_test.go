@@ -99,9 +99,12 @@ func TestWhatNobodySawIsLost(t *testing.T) {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 20*time.Second, 10*time.Millisecond, "init reaps")
 		}
+		spec := filepath.Join(m.root, "run", "r", "ctl", "in") // as if it had been killed before it read its secrets
+		require.NoError(t, os.WriteFile(spec, []byte(canary), 0o600))
 		s, err := Wait(t.Context(), m, "r", time.Minute)
 		require.NoError(t, err)
 		assert.Equal(t, PhaseLost, s.Phase)
+		assert.NoFileExists(t, spec, "nobody will ever read it")
 		require.NoError(t, Start(t.Context(), m, sh("r", "echo up >"+up+"; read x <"+gate)), "known, and never run again")
 		assert.Equal(t, PhaseLost, phase(t, m, "r"))
 		require.NoError(t, Cancel(t.Context(), m, "r", 0))
@@ -164,6 +167,30 @@ func TestAForgedReceiptOfALivingJobIsUnknown(t *testing.T) {
 		assert.Equal(t, PhaseUnknown, phase(t, m, "r"))
 		tell(t, gate, "go")
 		assert.Equal(t, 8, done(t, m, "r").Code, "the supervisor's word replaces the forged one")
+	})
+}
+
+func TestWhatIsNoReceiptOfTheRunIsNone(t *testing.T) {
+	onEveryShell(t, func(t *testing.T, m *shellMachine) {
+		up, gate := fifo(t), fifo(t)
+		start(t, m, sh("r", "echo up >"+up+"; read x <"+gate+"; exit 8"))
+		hear(t, up)
+		now := time.Now()
+		of := func(run string) string {
+			return string(Receipt{Run: run, Cause: "exit", End: EndSelf, Started: now, Ended: now}.Marshal())
+		}
+		exit, elsewhere := filepath.Join(m.root, "run", "r", "ctl", "exit"), filepath.Join(m.root, "elsewhere")
+		for name, text := range map[string]string{"another run's": of("s"), "with another sum": strings.Replace(of("r"), "sum=", "sum=1", 1),
+			"without its end": strings.TrimSuffix(of("r"), " .\n")} {
+			require.NoError(t, os.WriteFile(exit, []byte(text), 0o600))
+			assert.Equal(t, PhaseRunning, phase(t, m, "r"), name)
+		}
+		require.NoError(t, os.Remove(exit))
+		require.NoError(t, os.WriteFile(elsewhere, []byte(of("r")), 0o600))
+		require.NoError(t, os.Symlink(elsewhere, exit))
+		assert.Equal(t, PhaseRunning, phase(t, m, "r"), "a link to one")
+		tell(t, gate, "go")
+		assert.Equal(t, 8, done(t, m, "r").Code)
 	})
 }
 
