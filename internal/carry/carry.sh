@@ -1,9 +1,11 @@
 # Fetches what a job needs, runs it, and delivers what it leaves. What is to be done comes as rows in a variable that the
 # job does not get. Addresses are secrets: they are given to nobody but on standard input. The job's variables may have the
-# names of ours, and its program that of a function: so all but the rows lives in subshells, and the job is exec'ed.
+# names of ours, and its program that of a function: so all but two lives in subshells, and the job is exec'ed.
 set +vx # a shell that its environment has told to trace would write the addresses into the log
 _RUNCTL_ROWS=$_RUNCTL_CARRY
 unset _RUNCTL_CARRY
+_RUNCTL_BASE=${RUNCTL_OUTPUT_DIR%/*}
+[ -w "$_RUNCTL_BASE" ] || _RUNCTL_BASE=$PWD # a job of another user's than its supervisor may write in its own directories alone
 say() { printf 'runctl: %s\n' "$*" >&2; }
 next() { # the next row into what, path, size, tag, url; the row // stands for the job, and has no more than that
   what=${rows%%"$nl"*} rows=${rows#*"$nl"}
@@ -16,7 +18,7 @@ next() { # the next row into what, path, size, tag, url; the row // stands for t
 has() { command -v "$1" >/dev/null 2>&1; }
 own() { # the names that subshells use
   nl='
-' rows=${_RUNCTL_ROWS#?} base=${RUNCTL_OUTPUT_DIR%/*} tmp=${RUNCTL_OUTPUT_DIR%/*}/.runctl-carry
+' rows=${_RUNCTL_ROWS#?} resume=$_RUNCTL_BASE/.runctl-resume tmp=$_RUNCTL_BASE/.runctl-carry
   python='
 import os, shutil, sys, urllib.error, urllib.request
 how, name, tag = sys.argv[1:]
@@ -73,7 +75,7 @@ fetch() { # one row
   case $what in
     file) mkdir -p "$(dirname "./$path")" && mv -f "$tmp" "./$path" ;;
     tree) mkdir -p "./$path" && tar -xf "$tmp" -C "./$path" && rm -f "$tmp" ;;
-    resume) mkdir -p "$base/resume" && tar -xf "$tmp" -C "$base/resume" && rm -f "$tmp" ;;
+    resume) mkdir -p "$resume" && tar -xf "$tmp" -C "$resume" && rm -f "$tmp" ;;
   esac || { say "$path was fetched, and cannot be put in its place"; return 1; }
 }
 deliver() { # one row
@@ -111,7 +113,7 @@ after() { # CODE: the rows after the job
 }
 trap : HUP INT TERM # a job that is asked to end leaves its results too; what is trapped so it gets as ever
 (before) || exit 74
-[ ! -d "${RUNCTL_OUTPUT_DIR%/*}/resume" ] || { RUNCTL_RESUME=${RUNCTL_OUTPUT_DIR%/*}/resume; export RUNCTL_RESUME; }
+[ ! -d "$_RUNCTL_BASE/.runctl-resume" ] || { RUNCTL_RESUME=$_RUNCTL_BASE/.runctl-resume; export RUNCTL_RESUME; }
 _RUNCTL_ROWS=.${_RUNCTL_ROWS#*'
 //
 '}

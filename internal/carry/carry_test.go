@@ -99,6 +99,7 @@ type job struct {
 	fetch, deliver []Row
 	env            []string
 	argv           []string
+	user           int // whose the directories are; 0: ours
 
 	dir, log string
 }
@@ -108,6 +109,9 @@ func (j *job) run(t *testing.T) int {
 	j.dir = t.TempDir()
 	for _, d := range []string{"work", "outputs", "checkpoints"} {
 		require.NoError(t, os.Mkdir(filepath.Join(j.dir, d), 0o755))
+		if j.user != 0 {
+			require.NoError(t, os.Chown(filepath.Join(j.dir, d), j.user, j.user))
+		}
 	}
 	argv, rows, err := Command(j.argv, j.fetch, j.deliver)
 	require.NoError(t, err)
@@ -129,6 +133,7 @@ func (j *job) run(t *testing.T) int {
 		assert.NotContains(t, string(args), "c0ffee", "no address is an argument of any program")
 	}
 	require.NoFileExists(t, filepath.Join(j.dir, ".runctl-carry"))
+	require.NoFileExists(t, filepath.Join(j.dir, "work", ".runctl-carry"))
 	if err == nil {
 		return 0
 	}
@@ -251,6 +256,33 @@ func TestAShellThatTracesShowsNoAddress(t *testing.T) {
 	assert.Contains(t, j.log, "set +vx", "it did trace")
 	out, _ := s.object("/out")
 	assert.Equal(t, "input", out)
+}
+
+// TestAJobOfAnotherUserCarriesToo has a supervisor who is root, and a job that is not: only its own directories are the job's.
+func TestAJobOfAnotherUserCarriesToo(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("needs setpriv: apt-get install util-linux")
+	}
+	s := newShelf(t, map[string]string{"/in": "input", "/ckpt": tarOf(t, "latest", "step-7")})
+	const nobody = 65534
+	path := tools(t, "curl")
+	require.NoError(t, os.WriteFile(filepath.Join(path, "args"), nil, 0o600))
+	require.NoError(t, os.Chown(filepath.Join(path, "args"), nobody, nobody))
+	require.NoError(t, os.Chmod(filepath.Dir(path), 0o755))
+	j := &job{user: nobody, shell: []string{setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--", "/bin/sh"}, path: path,
+		argv:    []string{"sh", "-c", `cat in "$RUNCTL_RESUME/latest" >out; echo 8 >"$RUNCTL_CHECKPOINT_DIR/step-8"; echo step-8 >"$RUNCTL_CHECKPOINT_DIR/latest"`},
+		fetch:   []Row{{File, "in", 5, "", s.url("/in")}, {Resume, "the checkpoint", -1, "", s.url("/ckpt")}},
+		deliver: []Row{{Result, "out", 0, "", s.url("/out")}, {Checkpoint, "the checkpoint", 0, "", s.url("/ckpt")}}}
+	require.Equal(t, 0, j.run(t), "%s", j.log)
+	out, _ := s.object("/out")
+	assert.Equal(t, "inputstep-7", out)
+	ckpt, _ := s.object("/ckpt")
+	assert.Equal(t, "step-8\n", inTar(t, ckpt, "latest"))
 }
 
 func TestWhatIsCutIsTriedAgain(t *testing.T) {
