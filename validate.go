@@ -161,11 +161,12 @@ func checkJob(j Job) error {
 // checkHold refuses what a job would leave when its addresses, which are signed at its start, hold no longer. left is
 // the most that is left of its machine's lifetime.
 func checkHold(j Job, left time.Duration) error {
-	if j.Limit > 0 {
-		left = min(left, j.Limit)
+	field := "Lifetime"
+	if j.Limit > 0 && j.Limit < left {
+		field, left = "Job.Limit", j.Limit
 	}
 	if (len(j.Results) > 0 || j.Checkpoints != nil) && left > deliverHold {
-		return invalid("Job.Limit", "%s: addresses hold seven days at most, so Job.Results and Job.Checkpoints could not be delivered after that; set a shorter one", left)
+		return invalid(field, "%s: addresses hold seven days at most, so Job.Results and Job.Checkpoints could not be delivered after that", left)
 	}
 	return nil
 }
