@@ -79,7 +79,7 @@ const failsWith = "fails with"
 
 // inFlags are the flags for what the library calls by the names of its fields.
 var inFlags = strings.NewReplacer("Job.SecretsOnFirstUse", "--secrets-on-first-use", "Job.Secrets", "--secret", "Job.Lease", "--lease",
-	"Job.Inputs", "--input", "Job.Results", "--result", "Job.Checkpoints", "--checkpoints", "Job.Resume", "--resume", "Job.Limit", "--lifetime")
+	"Job.Inputs", "--input", "Job.Results", "--result", "Job.Checkpoints", "--checkpoints", "Job.Resume", "--resume")
 
 // report says what went wrong and returns the exit code.
 func (a *app) report(cmd *cobra.Command, err error) int {
