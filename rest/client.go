@@ -32,7 +32,7 @@ type Config struct {
 	Header http.Header
 	// Rules make errors of refusals; nil: [Defaults].
 	Rules []Rule
-	// MaxBody is how much of a reply is read, in bytes after decompression; 0: 8 MiB. At most 32 MiB.
+	// MaxBody is how much of a reply is read, in bytes after decompression; 0: 8 MiB. At most 32 MiB. Of a refusal at most 8 MiB.
 	MaxBody int64
 	// Transport carries the requests. nil: one of the client's own, without a proxy.
 	Transport http.RoundTripper
@@ -142,13 +142,16 @@ func (c *Client) Do(ctx context.Context, req Request, out any) (Reply, error) {
 	defer resp.Body.Close()
 	reply := newReply(resp)
 	e := &Error{Method: req.Method, Path: req.Path, Status: resp.StatusCode, RequestID: m.text(reply.RequestID, 128)}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBody+1))
-	ok := resp.StatusCode >= 200 && resp.StatusCode <= 299
+	ok, most := resp.StatusCode >= 200 && resp.StatusCode <= 299, c.cfg.MaxBody
+	if !ok {
+		most = min(most, defaultBody)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	switch {
 	case err != nil:
 		return reply, &runctl.Error{Kind: kindOf(ctx, err), Err: m.failure(fmt.Sprintf("%s %s: status %d: the reply was cut", req.Method, req.Path, resp.StatusCode), err)}
-	case int64(len(body)) > c.cfg.MaxBody:
-		e.Problem = fmt.Sprintf("the reply is longer than %d bytes", c.cfg.MaxBody)
+	case int64(len(body)) > most:
+		e.Problem = fmt.Sprintf("the reply is longer than %d bytes", most)
 		return reply, &runctl.Error{Kind: runctl.ErrUnavailable, Err: e}
 	case !ok:
 		e.read(body, m)

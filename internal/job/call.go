@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed sh/*.sh
@@ -40,10 +41,17 @@ var (
 )
 
 // compact takes out of a part what only people read: it has to fit where a cloud takes no more than a few KiB. No text
-// of the script may have " # " in it or begin a line with a blank.
+// of the script may have " # " in it or begin a line with a blank. The texts are few, and what was made of one is kept.
 func compact(text string) string {
-	return strings.TrimLeft(newline.ReplaceAllString(remark.ReplaceAllString(indent.ReplaceAllString(text, ""), ""), "\n"), "\n")
+	if short, ok := compacted.Load(text); ok {
+		return short.(string)
+	}
+	short := strings.TrimLeft(newline.ReplaceAllString(remark.ReplaceAllString(indent.ReplaceAllString(text, ""), ""), "\n"), "\n")
+	compacted.Store(text, short)
+	return short
 }
+
+var compacted sync.Map // text to text
 
 // scriptID names the installed script by its content, so that versions live side by side and a running
 // supervisor is never changed under its feet.
