@@ -96,7 +96,7 @@ var cloud = cloudtest.Cloud{
 		{Name: "no quota", Fault: refused(400, "VcpuLimitExceeded"), Told: runctl.ErrCapacity}, // of all offers: none could be launched
 		{Name: "no permission", Fault: refused(403, "UnauthorizedOperation"), Told: runctl.ErrAuth},
 	},
-	NoLists: []wire.Fault{{Status: 200, Kind: "text/xml", Body: "<DescribeInstancesResponse/>"}},
+	NoLists: []wire.Fault{{Status: 200, Kind: "text/xml", Body: "<DescribeInstancesResponse></DescribeInstancesResponse>"}},
 	Job: func(key string) runctl.RunSpec {
 		s := machine(key)
 		return runctl.RunSpec{Key: key, Needs: s.Needs, Lifetime: s.Lifetime, MaxHourly: s.MaxHourly, Job: runctl.Job{Args: []string{"train"}}}

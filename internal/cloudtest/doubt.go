@@ -23,7 +23,10 @@ func DoubtIsToldWithItsKey(t *testing.T, c Cloud) {
 		began := time.Now()
 		_, err := a.C.Launch(t.Context(), a.Machine("k1"))
 		require.ErrorIs(t, err, runctl.ErrUncertain)
-		assert.ErrorContains(t, err, "k1")
+		e := new(runctl.Error)
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, "k1", e.Key)
+		assert.ErrorContains(t, err, "Launch with key k1 again")
 		assert.Equal(t, 1, a.Face.Served(c.Launch))
 		assert.GreaterOrEqual(t, time.Since(began), 3*time.Minute, "it was looked for")
 		for _, op := range c.Lists {

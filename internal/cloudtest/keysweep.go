@@ -32,11 +32,11 @@ func texts(v any) string {
 func (c Cloud) failures() []wire.Fault {
 	echo := c.Echo
 	if echo == nil {
-		echo = func(status int) wire.Fault { return c.Refuse(status, "Authorization "+Sent+" is refused: "+Sent) }
+		echo = func(status int) wire.Fault { return c.Refuse(status, Sent+" is refused: "+Sent) }
 	}
 	all := append([]wire.Fault{{}, {Cut: wire.NoReply}, {Cut: wire.NoReply, Acts: true}, {Cut: wire.Half, Acts: true}, {Hold: 10 * time.Minute},
 		{Status: 502, Kind: "text/html", Body: "<html><head><title>502 Bad Gateway</title></head></html>"}, {Status: 200, Kind: "text/html", Body: Sent},
-		{Status: 302, Head: map[string]string{"Location": "https://elsewhere.test/" + Sent}}, {Status: 500, Kind: "text/html", Body: "<html>" + Sent}}, c.Failures...)
+		{Status: 302, Head: map[string]string{"Location": "https://elsewhere.test/" + Bare}}, {Status: 500, Kind: "text/html", Body: "<html>" + Sent}}, c.Failures...)
 	for _, status := range []int{200, 201, 400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 429, 500, 503} {
 		f := echo(status)
 		f.Head = map[string]string{"X-Request-Id": Sent, "X-Amzn-Requestid": Sent, "Retry-After": "1"}
