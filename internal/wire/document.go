@@ -62,6 +62,8 @@ type Exchange struct {
 	Checks  *Checks
 	Op      string            // operationId
 	Path    map[string]string // parameters, unescaped
+	// Unchecked: replies have what the document does not.
+	Unchecked bool
 
 	doc   *Document
 	input *openapi3filter.RequestValidationInput

@@ -122,70 +122,29 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, below := strings.CutPrefix(r.URL.Path, Prefix)
 	if !below {
 		f.Wrong("%s %s: not below %s", r.Method, r.URL.Path, Prefix)
-		f.send(w, x, refuse(http.StatusNotFound, "Not Found"))
+		x.Send(w, refuse(http.StatusNotFound, "Not Found"))
 		return
 	}
 	r.URL.Path, r.URL.RawPath = path, strings.TrimPrefix(r.URL.RawPath, Prefix)
-	switch ok, wrongMethod := x.Find(known); {
-	case wrongMethod:
-		f.Wrong("%s %s: no such method there", r.Method, path)
-		f.send(w, x, refuse(http.StatusMethodNotAllowed, "Method Not Allowed"))
-	case !ok:
-		f.Wrong("%s %s: no such path", r.Method, path)
-		f.send(w, x, refuse(http.StatusNotFound, "Not Found"))
-	default:
-		f.serve(w, x)
-	}
-}
-
-// serve answers an operation of the document.
-func (f *Face) serve(w http.ResponseWriter, x *exchange) {
-	invalid, undeclared := x.Wrongs()
-	for _, key := range undeclared { // the API ignores them, which hides mistakes
-		f.Wrong("%s: undeclared query key %q", x.Op, key)
-	}
-	f.mu.Lock()
-	f.served[x.Op]++
-	refusal, refused := x.admit(w.Header())
-	f.mu.Unlock()
-	if refused {
-		f.send(w, x, refusal)
-		return
-	}
-	if len(invalid) > 0 {
-		f.Wrong("%s: %s", x.Op, strings.Join(invalid, "; "))
-		if !x.taken() {
-			f.send(w, x, malformed(invalid))
-			return
-		}
-	}
-	fault := f.Take(x.Op)
-	if !fault.Wait(x.Request.Context()) {
-		panic(http.ErrAbortHandler)
-	}
-	if fault != nil && fault.OnlyWaits() {
-		fault = nil
-	}
-	if fault != nil && !fault.Acts {
-		failAs(w, fault, answer{})
-		return
-	}
-	do := operations[x.Op]
-	if do == nil {
-		f.Wrong("%s: not served by this face", x.Op)
-		f.send(w, x, refuse(http.StatusNotFound, "Not Found"))
-		return
-	}
-	a := func() answer {
-		f.mu.Lock()
-		defer f.mu.Unlock() // a panic is the request's, and not everybody's
-		return do(x)
-	}()
-	if fault != nil {
-		failAs(w, fault, a)
-		return
-	}
-	f.send(w, x, a)
+	x.Serve(w, known, wire.Steps{
+		Faults: &f.Faults, Kind: "application/json",
+		Refuse: func(status int) answer { return refuse(status, http.StatusText(status)) },
+		Admit: func(h http.Header) (answer, bool) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.served[x.Op]++
+			return x.admit(h)
+		},
+		Invalid: func(wrongs []string) (answer, bool) { return malformed(wrongs), !x.taken() },
+		Do: func() (a answer) {
+			f.mu.Lock()
+			defer f.mu.Unlock() // a panic is the request's, and not everybody's
+			if do := operations[x.Op]; do != nil {
+				a = do(x)
+			}
+			return a
+		},
+	})
 }
 
 // Close ends streams and the processes of runs, and waits for the latter; no other starts. The face answers on.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runctl/internal/wire"
 )
 
 // streamPath is where streams are: outside of the API's own prefix.
@@ -156,13 +158,11 @@ func (f *Face) stream(w http.ResponseWriter, req *http.Request, id string) {
 		panic(http.ErrAbortHandler)
 	}
 	if fault != nil && !fault.OnlyWaits() {
-		failAs(w, fault, answer{})
+		fault.Fail(w, answer{}, "application/json")
 		return
 	}
-	if refusal.status != 0 {
-		body := refusal.encode(w.Header())
-		w.WriteHeader(refusal.status)
-		_, _ = w.Write(body)
+	if refusal.Status != 0 {
+		(&wire.Exchange{}).Send(w, refusal)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

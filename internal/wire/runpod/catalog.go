@@ -135,7 +135,7 @@ func (x *exchange) gpus() answer {
 	for _, t := range gpuTypes {
 		all = append(all, x.available(t))
 	}
-	return answer{status: 200, body: x.dress(map[string]any{"gpus": all})}
+	return answer{Status: 200, Body: x.dress(map[string]any{"gpus": all})}
 }
 
 func (x *exchange) gpu() answer {
@@ -146,7 +146,7 @@ func (x *exchange) gpu() answer {
 	if t == nil {
 		return refuse(404, "gpu type not found")
 	}
-	return answer{status: 200, body: x.available(*t)}
+	return answer{Status: 200, Body: x.available(*t)}
 }
 
 func (x *exchange) cpus() answer {
@@ -159,7 +159,7 @@ func (x *exchange) cpus() answer {
 			all[i].Availability, all[i].DataCenters = "HIGH", []Stock{{"US-KS-2", "US Kansas 2", "HIGH"}, {"EU-RO-1", "EU Romania 1", "HIGH"}}
 		}
 	}
-	return answer{status: 200, body: map[string]any{"cpus": all}}
+	return answer{Status: 200, Body: map[string]any{"cpus": all}}
 }
 
 func (x *exchange) dataCenters() answer {
@@ -176,7 +176,7 @@ func (x *exchange) dataCenters() answer {
 			}
 		}
 	}
-	return answer{status: 200, body: map[string]any{"dataCenters": all}}
+	return answer{Status: 200, Body: map[string]any{"dataCenters": all}}
 }
 
 // AddVolume makes a network volume and returns its id.
@@ -189,18 +189,18 @@ func (f *Face) AddVolume(dataCenter string) string {
 }
 
 func (x *exchange) listVolumes() answer {
-	return answer{status: 200, body: map[string]any{"networkVolumes": append([]Volume{}, x.f.volumes...)}}
+	return answer{Status: 200, Body: map[string]any{"networkVolumes": append([]Volume{}, x.f.volumes...)}}
 }
 
 func (x *exchange) getVolume() answer {
 	for _, v := range x.f.volumes {
 		if v.ID == x.Path["id"] {
-			return answer{status: 200, body: v}
+			return answer{Status: 200, Body: v}
 		}
 	}
 	return refuse(404, "network volume not found")
 }
 
 func (x *exchange) registries() answer {
-	return answer{status: 200, body: map[string]any{"registries": []map[string]string{{"id": "reg1", "name": "ours"}}}}
+	return answer{Status: 200, Body: map[string]any{"registries": []map[string]string{{"id": "reg1", "name": "ours"}}}}
 }

@@ -19,11 +19,3 @@ type exchange struct {
 	f   *Face
 	pod *pod // whose key was used; nil: the account's
 }
-
-// wrongs returns what is invalid in the request by the document, and which of its query keys the document does not declare.
-func (x *exchange) wrongs() (invalid, undeclared []string) {
-	if x.f.opt.PageSize > 0 {
-		return x.Wrongs("cursor", "limit")
-	}
-	return x.Wrongs()
-}

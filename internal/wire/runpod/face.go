@@ -119,84 +119,61 @@ func (f *Face) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client has gone in the middle of its request: nothing happened
 	}
-	x := &exchange{Exchange: wire.Exchange{Request: r, Body: body, Checks: &f.Checks}, f: f}
+	x := &exchange{Exchange: wire.Exchange{Request: r, Body: body, Checks: &f.Checks, Unchecked: f.opt.Word != nil}, f: f}
 	if agent := r.UserAgent(); agent == "" || agent == "Go-http-client/1.1" || strings.HasPrefix(agent, "Python-urllib") {
 		f.Wrong("%s %s: the edge takes no User-Agent %q", r.Method, r.URL.Path, agent)
 		edge(w, http.StatusForbidden, "text/plain; charset=UTF-8", "error code: 1010")
 		return
 	}
-	if len(body) > maxBody {
-		f.Wrong("%s %s: a body of %d bytes", r.Method, r.URL.Path, len(body))
-		f.send(w, x, refuse(http.StatusRequestEntityTooLarge, "request body too large"))
-		return
-	}
-	ok, wrongMethod := x.Find(official)
 	switch {
+	case len(body) > maxBody:
+		f.Wrong("%s %s: a body of %d bytes", r.Method, r.URL.Path, len(body))
+		x.Send(w, refuse(http.StatusRequestEntityTooLarge, "request body too large"))
 	case strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/graphql"):
 		f.Wrong("%s %s: an API that is gone", r.Method, r.URL.Path)
-		f.send(w, x, refuse(http.StatusGone, "this API version has been retired"))
-	case wrongMethod:
-		f.Wrong("%s %s: no such method there", r.Method, r.URL.Path)
-		f.send(w, x, refuse(http.StatusMethodNotAllowed, "method not allowed"))
-	case !ok:
-		f.Wrong("%s %s: no such path", r.Method, r.URL.Path)
-		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
+		x.Send(w, refuse(http.StatusGone, "this API version has been retired"))
 	default:
-		f.serve(w, x)
+		x.Serve(w, official, f.steps(w, x))
 	}
 }
 
-// serve answers an operation of the document.
-func (f *Face) serve(w http.ResponseWriter, x *exchange) {
-	invalid, undeclared := x.wrongs()
-	for _, key := range undeclared { // the API ignores them, which hides mistakes
-		f.Wrong("%s: undeclared query key %q", x.Op, key)
+// unknown are the words for what the document does not have.
+var unknown = map[int]string{http.StatusNotFound: "resource not found", http.StatusMethodNotAllowed: "method not allowed"}
+
+// steps are how an operation of the document is answered.
+func (f *Face) steps(w http.ResponseWriter, x *exchange) wire.Steps {
+	s := wire.Steps{
+		Faults: &f.Faults, Kind: problemKind,
+		Refuse: func(status int) answer { return refuse(status, unknown[status]) },
+		Admit: func(h http.Header) (answer, bool) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.served[x.Op]++
+			return x.admit(h)
+		},
+		Invalid: func(wrongs []string) (answer, bool) {
+			return refuse(http.StatusUnprocessableEntity, "Request validation failed.", wrongs...), true
+		},
+		Stream: func() bool {
+			if x.Op == "getPodLogs" {
+				f.stream(w, x)
+			}
+			return x.Op == "getPodLogs"
+		},
+		Do: func() (a answer) {
+			f.mu.Lock()
+			defer f.mu.Unlock() // a panic is the request's, and not everybody's
+			f.advance(time.Now())
+			if do := operations[x.Op]; do != nil {
+				a = do(x)
+			}
+			return a
+		},
 	}
-	f.mu.Lock()
-	f.served[x.Op]++
-	refusal, refused := x.admit(w.Header())
-	f.mu.Unlock()
-	if refused {
-		f.send(w, x, refusal)
-		return
+	if f.opt.PageSize > 0 {
+		s.Query = []string{"cursor", "limit"}
 	}
-	if len(invalid) > 0 {
-		f.Wrong("%s: %s", x.Op, strings.Join(invalid, "; "))
-		f.send(w, x, refuse(http.StatusUnprocessableEntity, "Request validation failed.", invalid...))
-		return
-	}
-	fault := f.Take(x.Op)
-	if !fault.Wait(x.Request.Context()) {
-		panic(http.ErrAbortHandler)
-	}
-	if fault != nil && fault.OnlyWaits() {
-		fault = nil
-	}
-	if fault != nil && !fault.Acts {
-		failAs(w, fault, answer{})
-		return
-	}
-	if x.Op == "getPodLogs" {
-		f.stream(w, x)
-		return
-	}
-	do := operations[x.Op]
-	if do == nil {
-		f.Wrong("%s: not served by this face", x.Op)
-		f.send(w, x, refuse(http.StatusNotFound, "resource not found"))
-		return
-	}
-	a := func() answer {
-		f.mu.Lock()
-		defer f.mu.Unlock() // a panic is the request's, and not everybody's
-		f.advance(time.Now())
-		return do(x)
-	}()
-	if fault != nil {
-		failAs(w, fault, a)
-		return
-	}
-	f.send(w, x, a)
+	return s
 }
 
 // Close ends streams and containers, and waits for the latter; no other starts. The face answers on.

@@ -174,7 +174,7 @@ func (f *Face) stream(w http.ResponseWriter, x *exchange) {
 	p := x.named()
 	if p == nil || p.Status == Terminated {
 		f.mu.Unlock()
-		f.send(w, x, notFound())
+		x.Send(w, notFound())
 		return
 	}
 	i := p.log.from(x, source)

@@ -16,11 +16,11 @@ func (x *exchange) create() answer {
 	if err := json.Unmarshal(x.Body, &c); err != nil {
 		return refuse(400, err.Error())
 	}
-	if a := x.f.refusal(&c); a.status != 0 {
+	if a := x.f.refusal(&c); a.Status != 0 {
 		return a
 	}
 	p := x.f.add(&c)
-	return answer{status: 201, body: x.dress(p.view())}
+	return answer{Status: 201, Body: x.dress(p.view())}
 }
 
 // add makes a pod. The lock is held, and the rules were looked at.
@@ -83,7 +83,7 @@ func (x *exchange) get() answer {
 	if p == nil {
 		return notFound()
 	}
-	return answer{status: 200, body: x.dress(p.view())}
+	return answer{Status: 200, Body: x.dress(p.view())}
 }
 
 func (x *exchange) list() answer {
@@ -113,7 +113,7 @@ func (x *exchange) list() answer {
 		}
 		page["pods"], page["pagination"] = all[from:to], next
 	}
-	return answer{status: 200, body: x.dress(page)}
+	return answer{Status: 200, Body: x.dress(page)}
 }
 
 func (x *exchange) update() answer {
@@ -136,7 +136,7 @@ func (x *exchange) update() answer {
 	if c.Locked != nil {
 		p.Locked = *c.Locked
 	}
-	return answer{status: 200, body: x.dress(p.view())}
+	return answer{Status: 200, Body: x.dress(p.view())}
 }
 
 func (x *exchange) remove() answer {
@@ -148,7 +148,7 @@ func (x *exchange) remove() answer {
 		return refuse(409, "pod belongs to a cluster and cannot be terminated via the pod endpoints")
 	}
 	p.end(time.Now())
-	return answer{status: 204}
+	return answer{Status: 204}
 }
 
 func (x *exchange) action() answer {
@@ -178,9 +178,9 @@ func (x *exchange) action() answer {
 		p.returned(now)
 	case a.Action == "terminate":
 		p.end(now)
-		return answer{status: 204}
+		return answer{Status: 204}
 	}
-	return answer{status: 200, body: x.dress(p.view())}
+	return answer{Status: 200, Body: x.dress(p.view())}
 }
 
 // dress gives a reply what the options ask for: fields that nobody knows, and words that nobody has heard.
