@@ -97,7 +97,9 @@ func (x *exchange) reply(w http.ResponseWriter, out params, no *refusal) {
 func (x *exchange) write(w http.ResponseWriter, status int, kind string, body []byte, n int) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
-	h.Set("X-Amzn-Requestid", x.id)
+	if h.Get("X-Amzn-Requestid") == "" { // a fault may have another
+		h.Set("X-Amzn-Requestid", x.id)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body[:n])
