@@ -19,8 +19,8 @@ const maxReply = 32 << 20
 const maxRefusal = 64 << 10
 
 // careful is an HTTP client with what the SDK lets through: it follows no redirect, which would take the session's token to
-// another host; it reads no reply without an end; a refusal that repeats what the request was authorised by has that masked,
-// since the SDK's errors quote it; and a page that somebody between has put in the place of EC2's reply is an
+// another host; it reads no reply without an end; what a request was authorised by is masked in a refusal that repeats it, since the SDK's errors
+// quote those; and a page that somebody between has put in the place of EC2's reply is an
 // error, where the SDK sees an empty listing. A client of another kind than the SDK's own and net/http's keeps its own way with
 // redirects.
 func careful(c awssdk.HTTPClient) awssdk.HTTPClient {
@@ -64,8 +64,7 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	}
 	body := &bounded{reply.Body, maxReply}
 	reply.Body = body
-	if reply.StatusCode >= 300 {
-		mask(r, reply)
+	if mask(r, reply); reply.StatusCode >= 300 {
 		return reply, nil
 	}
 	if reply.StatusCode != http.StatusOK || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
@@ -84,7 +83,7 @@ func (d doer) Do(r *http.Request) (*http.Response, error) {
 	return reply, nil
 }
 
-// mask takes the session's token and the signature out of a refusal and its headers.
+// mask takes the session's token and the signature out of a reply's headers, and out of a refusal.
 func mask(r *http.Request, reply *http.Response) {
 	_, signature, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
 	clean := func(s string) string {
@@ -99,6 +98,9 @@ func mask(r *http.Request, reply *http.Response) {
 		for n := range values {
 			values[n] = clean(values[n])
 		}
+	}
+	if reply.StatusCode < 300 {
+		return
 	}
 	text, err := io.ReadAll(io.LimitReader(reply.Body, maxRefusal))
 	var rest io.Reader = strings.NewReader("")
