@@ -4,19 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"runctl"
 	"runctl/internal/enginetest"
-	"runctl/local"
-	"runctl/sshmachine"
 )
 
 const (
@@ -28,7 +23,7 @@ const (
 // benchLogs reads the log of a run over SSH, and the same file by `ssh host cat`, in turns; then it tells how old a line
 // of a running job is when it is read.
 func benchLogs(ctx context.Context, t *tb) string {
-	s, run := startOverSSH(ctx, t, fmt.Sprintf("yes 'a line of a training log, with a loss and a step' | head -c %d", logBytes))
+	s, run, _ := startOverSSH(ctx, t, fmt.Sprintf("yes 'a line of a training log, with a loss and a step' | head -c %d", logBytes))
 	_, err := run.Wait(ctx)
 	t.must(err)
 	out, err := filepath.Glob(filepath.Join(s.Home, ".runctl", "run", "*", "out"))
@@ -70,10 +65,8 @@ func follow(ctx context.Context, t *tb, run *runctl.Run) float64 {
 }
 
 func sshCat(ctx context.Context, t *tb, s *enginetest.Server, file string) float64 {
-	host, port, _ := strings.Cut(s.Addr, ":")
 	began := time.Now()
-	cat := exec.CommandContext(ctx, "ssh", "-F", "none", "-i", s.KeyFile(), "-o", "UserKnownHostsFile="+s.KnownHosts(),
-		"-o", "StrictHostKeyChecking=yes", "-p", port, s.User+"@"+host, "cat", file)
+	cat := sshCommand(ctx, s, "cat "+file)
 	pipe, err := cat.StdoutPipe()
 	t.must(err)
 	t.must(cat.Start())
@@ -88,7 +81,7 @@ func sshCat(ctx context.Context, t *tb, s *enginetest.Server, file string) float
 
 // lineAges follows a job that writes the time now and then, and tells how old each line is when it is read, in ms.
 func lineAges(ctx context.Context, t *tb) (ages []float64) {
-	_, run := startOverSSH(ctx, t, fmt.Sprintf(`i=0; while [ $i -lt %d ]; do date +%%s%%N; sleep 0.$((i %% 5 + 1)); i=$((i+1)); done`, logLines))
+	_, run, _ := startOverSSH(ctx, t, fmt.Sprintf(`i=0; while [ $i -lt %d ]; do date +%%s%%N; sleep 0.$((i %% 5 + 1)); i=$((i+1)); done`, logLines))
 	rest := ""
 	for chunk, err := range run.Logs(ctx, runctl.LogQuery{Follow: true}) {
 		t.must(err)
@@ -111,38 +104,4 @@ func lineAges(ctx context.Context, t *tb) (ages []float64) {
 func quantile(figures []float64, part float64) float64 {
 	sorted := slices.Sorted(slices.Values(figures))
 	return sorted[int(part*float64(len(sorted)-1))]
-}
-
-// overSSH is this computer, whose machines are entered by SSH.
-type overSSH struct {
-	*local.Provider
-	s *enginetest.Server
-}
-
-func (c overSSH) Info() runctl.Info {
-	i := c.Provider.Info()
-	i.InPlace = false
-	return i
-}
-
-func (c overSSH) Connect(ctx context.Context, _ runctl.Instance, _ runctl.Access) (runctl.Machine, error) {
-	auth, err := sshmachine.Signer(c.s.Signer)
-	if err != nil {
-		return nil, err
-	}
-	return sshmachine.Dial(ctx, sshmachine.Config{Addr: c.s.Addr, User: c.s.User, Auth: []ssh.AuthMethod{auth},
-		Trust: sshmachine.Pinned(ssh.FingerprintSHA256(c.s.HostKey))})
-}
-
-// startOverSSH runs a shell script as a job on a machine behind an sshd of its own.
-func startOverSSH(ctx context.Context, t *tb, script string) (*enginetest.Server, *runctl.Run) {
-	s := enginetest.SSHD(t)
-	here, err := local.New(local.Config{Dir: filepath.Join(t.TempDir(), "state")})
-	t.must(err)
-	c, err := runctl.New(runctl.Config{Owner: "bench", Secret: []byte("secret")}, overSSH{here, s})
-	t.must(err)
-	t.Cleanup(func() { _ = c.Close() })
-	run, err := c.Start(ctx, runctl.RunSpec{Lifetime: time.Hour, Job: runctl.Job{Args: []string{"sh", "-c", script}}})
-	t.must(err)
-	return s, run
 }

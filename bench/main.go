@@ -2,6 +2,7 @@
 // in one run. It prints tables and keeps them in bench/RESULTS.md, a section for each benchmark:
 //
 //	go run ./bench sync
+//	go run ./bench cp
 //	go run ./bench logs
 package main
 
@@ -17,6 +18,7 @@ import (
 
 // benchmarks are what can be measured, by name. Each returns its section of RESULTS.md without the heading.
 var benchmarks = map[string]func(ctx context.Context, t *tb) string{
+	"cp":   benchCp,
 	"logs": benchLogs,
 	"sync": benchSync,
 }
