@@ -1,6 +1,9 @@
 package sshmachine
 
-import "io"
+import (
+	"io"
+	"net"
+)
 
 // CommandLine is what the login shell is told.
 func CommandLine(argv []string, env map[string]string, word string) (string, error) {
@@ -21,3 +24,6 @@ func Filter(w io.Writer, word string, r io.Reader, size int) (pid, start string,
 	}
 	return f.birth().pid, f.birth().start, err
 }
+
+// Packets is what is between the SSH library and a network connection.
+func Packets(c net.Conn) net.Conn { return &packets{Conn: c} }

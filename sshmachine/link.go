@@ -50,7 +50,9 @@ type wire struct {
 	theirs error // how reading from it failed
 }
 
-func newWire(c net.Conn) *wire { return &wire{Conn: c, born: time.Now(), ack: acker(c)} }
+func newWire(c net.Conn) *wire {
+	return &wire{Conn: &packets{Conn: c}, born: time.Now(), ack: acker(c)}
+}
 
 // short is a read that may be all that the other side has to say.
 const short = 2 << 10
