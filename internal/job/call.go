@@ -8,10 +8,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 //go:embed sh/*.sh
@@ -34,24 +32,19 @@ func source(without map[string]bool) string {
 	return b.String()
 }
 
-var (
-	indent  = regexp.MustCompile(`(?m)^[ \t]+`)
-	remark  = regexp.MustCompile(`(?m)(^#|[ \t]+# ).*$`)
-	newline = regexp.MustCompile(`\n\n+`)
-)
-
 // compact takes out of a part what only people read: it has to fit where a cloud takes no more than a few KiB. No text
-// of the script may have " # " in it or begin a line with a blank. The texts are few, and what was made of one is kept.
+// of the script may have " # " in it or begin a line with a blank.
 func compact(text string) string {
-	if short, ok := compacted.Load(text); ok {
-		return short.(string)
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(strings.Trim(line, " \t\n"), " # ")
+		if line = strings.TrimRight(line, " \t"); line != "" && line[0] != '#' {
+			b.WriteString(line)
+			b.WriteByte('\n')
+		}
 	}
-	short := strings.TrimLeft(newline.ReplaceAllString(remark.ReplaceAllString(indent.ReplaceAllString(text, ""), ""), "\n"), "\n")
-	compacted.Store(text, short)
-	return short
+	return b.String()
 }
-
-var compacted sync.Map // text to text
 
 // scriptID names the installed script by its content, so that versions live side by side and a running
 // supervisor is never changed under its feet.

@@ -102,14 +102,14 @@ func (c conversation) gives(want string) conversation { c.want = want; return c 
 // codeTable comes after verbTable; formats but none are left open, for a machine may have zstd.
 var codeTable = func() []conversation {
 	one, two := oneTree.digest(), twoTree.digest()
-	none := `ping\ncode have=0 formats=none,gzip(,zstd)?`
+	none := `ping\npong\ncode have=0 formats=none,gzip(,zstd)?`
 	return []conversation{
 		{verb: []string{"codeask", one}, stdin: "\n", want: none},
 		coded("coded", one, "", false).gives(`refused code=66 text=.*` + one + `.*send it again`),
 		{verb: []string{"codeput", one, "x1", "none"}, stdin: oneTree.stream()[:20<<10], want: `refused code=65 text=.+`},
 		{verb: []string{"codeask", one}, stdin: "\n", want: none + `\npart id=x1`},
 		{verb: []string{"codeput", one, "x2", "none", "in.x1"}, stdin: oneTree.stream("a", "bin/run"), want: `code have=1`},
-		{verb: []string{"codeask", one}, stdin: "\n", want: `ping\ncode have=1`},
+		{verb: []string{"codeask", one}, stdin: "\n", want: `ping\npong\ncode have=1`},
 		{verb: []string{"codeask", two}, stdin: "\n", want: none + `\ntree digest=` + one},
 		{verb: []string{"codeput", two, "x3", "none", "d." + one}, stdin: oneTree.stream(), want: `refused code=65 text=.+`},
 		{verb: []string{"codeput", two, "x4", "none", "d." + one}, stdin: twoTree.stream("nothing", "bin/run", "data"), want: `code have=1`},

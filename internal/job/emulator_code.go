@@ -64,6 +64,9 @@ func (c *verbCall) codeask() error {
 			return err
 		}
 	}
+	if _, err := io.WriteString(c.out, formatLine(kindPong)); err != nil {
+		return err
+	}
 	return c.reply(c.e.codeState(c.args[0]))
 }
 

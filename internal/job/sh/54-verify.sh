@@ -8,20 +8,15 @@ code_sums() { # LIST: its lines SUM  PATH are so; else LIST is the first path th
   sed -n '/: OK$/!{s/: FAILED.*//;p;q;}' "$1.said" >"$1"
   return 1
 }
-code_names() { # MANIFEST: say the first path here whose presence, kind or link is not the manifest's; all, if there is none
-  odd=$({ # every line once from the manifest and once from here, but the last
-    cut -d ' ' -f 1,4- "$1" | cut -f 1 | sed 's, , ./,'
-    find . -type f -perm -100 | sed 's/^/x /'
-    find . -type f ! -perm -100 | sed 's/^/- /'
-    find . ! -type f ! -type d | sed 's/^/l /'
-    echo '~ all'
-  } | sort | uniq -c | sed -n '/^ *2 /!{s/^ *[0-9]* . //p;q;}')
-  if [ "$odd" = all ]; then
-    sed -n '/^l/p' "$1" | cut -d ' ' -f 4- | while IFS=$tab read -r p t; do
-      [ "$(readlink "./$p"; echo .)" = "$t$nl." ] || { printf './%s\n' "$p"; break; }
-    done
-  fi
-  printf '%s\n' "$odd"
+code_names() { # MANIFEST: is the presence, kind and link of every path here the manifest's? else say the first whose is not
+  # a file's path stands once in both lists, an executable one's twice, a link's three times: that takes one walk
+  { cut -d ' ' -f 1,4- "$1" | cut -f 1 | sed -e 's,^- ,./,;t' -e 's,^x ,./,p;t' -e 's,^l ,./,;p;p'; echo '~'; } >"$1.3" & n=$!
+  { find . ! -type d -print \( -type f -perm -100 -print -o ! -type f -print -print \) | sort; echo '~'; } >"$1.4"
+  wait $n
+  n=$(cmp "$1.3" "$1.4") || { n=${n##* }; for f in 3 4; do sed -n "${n}p" "$1.$f"; done | sort | sed q; return 1; }
+  sed -n '/^l/p' "$1" | cut -d ' ' -f 4- | while IFS=$tab read -r p t; do
+    [ "$(readlink "./$p"; echo .)" = "$t$nl." ] || { printf './%s\n' "$p"; exit 1; }
+  done
 }
 code_check() ( # DIR MANIFEST DIGEST [SUMS]: DIR is as the manifest says, and that is itself; else say the first path that is not
   # MANIFEST and SUMS (of the contents to look at; none: all) are relative to DIR. There is no process for each file
@@ -32,11 +27,11 @@ code_check() ( # DIR MANIFEST DIGEST [SUMS]: DIR is as the manifest says, and th
   n=$(cat "$2.1" "$2.2" | wc -l); [ $n -gt 1 ] && [ $n -eq $(($(grep -c '^[^l]' "${4:-$2}") + 2)) ] || { echo 'its sums'; exit 1; }
   code_sums "$2.1" & a=$!
   code_sums "$2.2" & b=$!
-  odd=$(code_names "$2" | sed q)
+  odd=$(code_names "$2"); c=$?
   wait $a; a=$?; wait $b; b=$?
-  [ "$odd" != all ] || [ $a = 0 ] || odd=$(cat "$2.1")
-  [ "$odd" != all ] || [ $b = 0 ] || odd=$(cat "$2.2")
-  rm -f "$2".[012]*
+  case "$c $a $b" in '0 0 '*) odd=$(cat "$2.2") ;; '0 '*) odd=$(cat "$2.1") ;; esac
+  rm -f "$2".[0-4]*
+  [ "$c $a $b" != '0 0 0' ] || exit 0
   [ "$odd" != "$2" ] || odd='its manifest'
-  [ "$odd" = all ] || { odd=${odd#./}; printf '%s\n' "${odd:-its sums}"; exit 1; }
+  odd=${odd#./}; printf '%s\n' "${odd:-its sums}"; exit 1
 )

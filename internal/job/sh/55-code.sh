@@ -35,7 +35,7 @@ code_place() { # the tree sp_code, copied and verified, becomes the run's workin
 copying() { [ -f "$ctl/code" ] && top "$o/" && alive "$(readlink "$o/$n")"; } # a start may take long for that reason
 v_codeask() { # DIGEST
   code_digest "$1"
-  say ping; read -r x
+  say ping; read -r x; say pong # at once: what a fork takes is no part of the round trip
   [ ! -f "$code/d.$1/m" ] || { touch -c "$code/d.$1"; bye code have=1; }
   command -v tar >/dev/null 2>&1 || bye refused code=69 text='the machine has no tar'
   summer || bye refused code=69 text='the machine has neither sha256sum nor shasum'
