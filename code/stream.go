@@ -18,6 +18,7 @@ import (
 const (
 	wireBuffer = 128 << 10
 	zstdWindow = 1 << 20
+	besideFrom = 8 << 20 // bytes of files, from which on verifying them takes longer than starting to
 )
 
 // encoder compresses at the fastest level; what does not get smaller is stored.
@@ -44,7 +45,7 @@ func (t *Tree) write(w io.Writer, format string, b base, m *meter) error {
 	}
 	raw := bufio.NewWriterSize(z, wireBuffer)
 	a := &archive{t: t, b: b, m: m, w: tar.NewWriter(raw), buf: make([]byte, wireBuffer)}
-	for _, step := range []func() error{a.manifest, a.sums, a.links, a.files, a.w.Close, raw.Flush, z.Close} {
+	for _, step := range []func() error{a.manifest, a.sums, a.links, a.begin, a.files, a.w.Close, raw.Flush, z.Close} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -137,6 +138,14 @@ func (a *archive) links() error {
 		}
 	}
 	return nil
+}
+
+// begin has the machine verify files while more come, where that pays.
+func (a *archive) begin() error {
+	if a.m.TotalBytes < besideFrom {
+		return nil
+	}
+	return a.header(tar.Header{Name: "f"})
 }
 
 func (a *archive) files() error {

@@ -120,17 +120,48 @@ func TestASourceThatIsGoneIsSentInstead(t *testing.T) {
 	})
 }
 
-// TestWhatIsNotWhatItsSumSaysIsNotTakenIn lies about a sum, as a cache could that was wrong.
+// TestWhatIsNotWhatItsSumSaysIsNotTakenIn lies about a sum, as a cache could that was wrong; in a large tree too, whose
+// files are verified while more come.
 func TestWhatIsNotWhatItsSumSaysIsNotTakenIn(t *testing.T) {
-	onEveryShell(t, func(t *testing.T, m *shellMachine) {
-		src, cache := space(t), filepath.Join(t.TempDir(), "cache")
-		files{"a": "1", "b b": "2"}.write(t, src)
-		remember(t, src, cache)
-		tree := dir(t, src, Options{Cache: cache})
-		refused(t, tree.Send(t.Context(), m), job.RefusedSpec, "as it was sent: a")
-		assert.NoDirExists(t, filepath.Join(m.root, "code", "d."+tree.Digest()))
-		require.NoError(t, dir(t, src, Options{Cache: cache}).Send(t.Context(), m), "the cache is not believed again")
-	})
+	for name, more := range map[string]files{"small": {}, "large": {"big": noise(1, besideFrom), "z": "last"}} {
+		t.Run(name, func(t *testing.T) {
+			onEveryShell(t, func(t *testing.T, m *shellMachine) {
+				src, cache := space(t), filepath.Join(t.TempDir(), "cache")
+				files{"a": "1", "b b": "2"}.write(t, src)
+				more.write(t, src)
+				remember(t, src, cache)
+				tree := dir(t, src, Options{Cache: cache})
+				refused(t, tree.Send(t.Context(), m), job.RefusedSpec, "as it was sent: a")
+				assert.NoDirExists(t, filepath.Join(m.root, "code", "d."+tree.Digest()))
+				require.NoError(t, dir(t, src, Options{Cache: cache}).Send(t.Context(), m), "the cache is not believed again")
+			})
+		})
+	}
+}
+
+// TestALargeTreeIsVerifiedWhileItComes looks at what the machine had summed, and how often.
+func TestALargeTreeIsVerifiedWhileItComes(t *testing.T) {
+	t.Parallel()
+	m, src, log := newMachine(t, 0), space(t), filepath.Join(t.TempDir(), "log")
+	tool := filepath.Join(m.bin, "openssl")
+	real, err := filepath.EvalSymlinks(tool)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(tool))
+	require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" >>"+log+"\nexec "+real+" \"$@\"\n"), 0o755))
+	want := oddTree()
+	want["big"] = noise(1, besideFrom)
+	want.write(t, src)
+	tree := dir(t, src, Options{})
+	require.NoError(t, tree.Send(t.Context(), m))
+	assert.Equal(t, want, treeOn(t, m, tree.Digest()))
+	summed, err := os.ReadFile(log)
+	require.NoError(t, err)
+	for name, content := range want {
+		if !strings.HasPrefix(content, "-> ") {
+			assert.Equal(t, 1, strings.Count("\n"+string(summed), "\nt/"+name+"\n"), name)
+			assert.NotContains(t, string(summed), "./"+name+"\n", "all of them had been looked at")
+		}
+	}
 }
 
 func TestAFileThatChangedIsNotSent(t *testing.T) {

@@ -96,7 +96,12 @@ func TestWhatTheLibraryWritesArrivesInOrder(t *testing.T) {
 func TestAWriteThatFailedLaterIsToldByTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
-		c := sshmachine.Packets(duplex{w: writer(func([]byte) (int, error) { return 0, broken })})
+		c := sshmachine.Packets(duplex{w: writer(func(p []byte) (int, error) {
+			if len(p) == 4096 {
+				return 0, broken
+			}
+			return len(p), nil
+		})})
 		_, err := c.Write(make([]byte, 4096))
 		require.NoError(t, err)
 		<-time.After(time.Second) // of the bubble

@@ -95,8 +95,9 @@ func TreeSource(digest string) string { return "d." + digest }
 func PartSource(id string) string { return "in." + id }
 
 // PutCode sends a tree as a tar in a format: m, the manifest, n, lines SHA256 "  ./" PATH of the files that are sent,
-// and t/PATH for each file and link. A file that the machine has in the Nth of the sources is a hard link to bN/PATH
-// instead. The tree is there when this returns nil, whole and verified; id, of 1 to 32 a-z and 0-9, names what
+// t/PATH for each link, and then for each file, in the order of n. A file that the machine has in the Nth of the sources
+// is a hard link to bN/PATH instead. An empty f between links and files says that they are many bytes, which are best
+// verified while more come. The tree is there when this returns nil, whole and verified; id, of 1 to 32 a-z and 0-9, names what
 // arrived when it was cut. *Refused: what came, or what was linked, is not the tree.
 func PutCode(ctx context.Context, m Machine, digest, id, format string, sources []string, body io.Reader) error {
 	argv := append([]string{"sh", "-c", stub, protocolTag, "codeput", digest, id, format}, sources...)

@@ -63,7 +63,11 @@ func (files tree) stream(links ...string) string {
 		case slices.Contains(links, e.Path):
 			h.Typeflag, h.Linkname = tar.TypeLink, "b0/"+e.Path
 			write(h, "")
-		default:
+		}
+	}
+	write(tar.Header{Name: "f", Mode: 0o644}, "")
+	for _, e := range files.entries() {
+		if h := (tar.Header{Name: "t/" + e.Path, Mode: 0o644}); e.Kind != manifest.Link && !slices.Contains(links, e.Path) {
 			if e.Kind == manifest.Exec {
 				h.Mode = 0o755
 			}

@@ -1,7 +1,8 @@
 # --- code: trees of files by the digest of their manifest; no job ever works in one ---
 # Below $root/code:
 #   d.DIGEST/{m,t}   a tree that arrived whole and verified: manifest and files
-#   in.ID/           one that arrives: p who takes it in · g its digest · m · t · n sums of what was sent · e what tar said
+#   in.ID/           one that arrives: p who takes it in · g its digest · m · t · n sums of what was sent · f files are next
+#                    · s sums of them, made while more came · e what tar said
 #                    · b0 b1.. the trees that it takes files from. What a cut leaves is a source for the next
 #   old.*            on its way out
 # Files are hard-linked from tree to tree, never into a job's directory: a run gets a copy.
@@ -59,7 +60,11 @@ v_codepart() { # ID
   find . -type f -perm -100 -exec $sum {} + 2>/dev/null | sed 's/^/x /'
   find . -type f ! -perm -100 -exec $sum {} + 2>/dev/null | sed 's/^/- /'
 }
-v_codeput() { # DIGEST ID FORMAT SOURCE...: take in a tar of m, n and t/..., whose hard links are to bN/..., the Nth source
+code_beside() { # say the sums of the files after f, as n does, while tar -v says them: one is whole when the next begins
+  sed -n -e '1,/^f$/d' -e '/\/$/d' -e 'x;/./p' -e '${x;p;}' | tr '\n' '\0' | xargs -0 -r -n 1000 openssl dgst -sha256 -r 2>/dev/null | sed 's, \*t/,  ./,'
+  cat >/dev/null # whatever fails above, tar goes on
+}
+v_codeput() { # DIGEST ID FORMAT SOURCE...: take in a tar of m, n, links, perhaps f, and t/..., whose hard links are to bN/..., the Nth source
   code_digest "$1"; code_id "$2"; g=$1 new=new.$2 in=in.$2 as=$3; shift 3
   case $as in none | gzip | zstd) ;; *) bye refused code=64 text='no such format' ;; esac
   for f; do case $f in d.*[!0-9a-f]* | in.*[!0-9a-z]*) f= ;; d.* | in.*) ;; *) f= ;; esac; [ -n "$f" ] || bye refused code=64 text='no such source'; done
@@ -68,7 +73,9 @@ v_codeput() { # DIGEST ID FORMAT SOURCE...: take in a tar of m, n and t/..., who
     n=0 && for f; do ln -s "../$f/t" "$new/b$n"; n=$((n + 1)); done && mv "$new" "$in" && cd "$in"
   } 2>/dev/null || bye refused code=74 text='cannot write the code'
   b=; case $(tar --version 2>/dev/null) in *GNU*) b='-b 128' ;; esac # it reads 10 KiB at a time otherwise
-  case $as in none) tar $b -xpof - ;; *) $as -dc | tar $b -xpof - ;; esac >/dev/null 2>e
+  [ -z "$b" ] || [ $# -gt 0 ] || b="$b -v --quoting-style=literal"
+  case $as in none) tar $b -xpof - ;; *) $as -dc | tar $b -xpof - ;; esac 2>e | code_beside >s
+  cmp -s s n && : >n # all of them were looked at
   x=$(code_check t ../m "$g" ../n) || {
     f=$(tail -n 1 e | cut -c 1-300)
     [ ! -d "../d.$g" ] || rm -rf "../$in" # another sender was faster
