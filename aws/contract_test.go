@@ -47,7 +47,7 @@ func harness(t *testing.T, opt face.Options, sick []face.Fault, change ...func(*
 		New: func(t *testing.T, net http.RoundTripper) runctl.Provider {
 			port := freePort(t)
 			if sick == nil {
-				opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), Port: port}
+				opt.Real = &face.Real{Dir: enginetest.Dir(t), SSHD: sshdPath(), Port: port}
 			}
 			f := face.New(account(opt))
 			url := serve(t, f)

@@ -36,7 +36,7 @@ func newYard(t *testing.T, opt face.Options) *yard {
 	asRoot(t)
 	enginetest.SSHD(t) // where there is none at all, this says so
 	s := &yard{t: t, port: freePort(t)}
-	opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), Port: s.port}
+	opt.Real = &face.Real{Dir: enginetest.Dir(t), SSHD: sshdPath(), Port: s.port}
 	s.face = face.New(account(opt))
 	srv := httptest.NewServer(s.face)
 	t.Cleanup(srv.Close)

@@ -47,7 +47,7 @@ func closedSite(t *testing.T, opt face.Options, agent *ssmsession.Agent, change 
 	if opt.Real == nil {
 		opt.Real = &face.Real{}
 	}
-	opt.Real.Dir, opt.Real.SSHD, opt.Real.Port = t.TempDir(), sshdPath(), freePort(t)
+	opt.Real.Dir, opt.Real.SSHD, opt.Real.Port = enginetest.Dir(t), sshdPath(), freePort(t)
 	f := face.New(account(opt))
 	f.OnSession(agent.Serve)
 	srv := httptest.NewServer(f)

@@ -28,7 +28,8 @@ func daemon(t *testing.T, ready string, bin string, args ...string) {
 	var log bytes.Buffer
 	cmd := exec.Command(bin, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.Env = append(os.Environ(), "MOTO_ENABLE_AMI_VALIDATION=1", "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION=1", "MOTO_ENABLE_KEYPAIR_VALIDATION=1")
+	cmd.Dir = enginetest.Dir(t)
+	cmd.Env = append(os.Environ(), "TMPDIR="+cmd.Dir, "MOTO_ENABLE_AMI_VALIDATION=1", "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION=1", "MOTO_ENABLE_KEYPAIR_VALIDATION=1")
 	require.NoError(t, cmd.Start())
 	gone := make(chan struct{})
 	go func() {

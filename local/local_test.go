@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/enginetest"
 )
 
 // TestMain lets the test binary be another process that launches.
@@ -47,7 +48,7 @@ func launchOnce(dir string) int {
 
 // newProvider is a provider with a state directory of its own that does not exist yet.
 func newProvider(t *testing.T) *Provider {
-	p, err := New(Config{Dir: filepath.Join(t.TempDir(), "state")})
+	p, err := New(Config{Dir: filepath.Join(enginetest.Dir(t), "state")})
 	require.NoError(t, err)
 	return p
 }

@@ -26,7 +26,7 @@ type terminal struct {
 
 func newTerminal(t *testing.T) *terminal {
 	sshd := enginetest.SSHD(t)
-	f := face.New(face.Options{Key: apiKey, Real: &face.Real{Dir: t.TempDir()}, SSH: sshd.Addr, Provisioning: 100 * time.Millisecond, AddrLag: 100 * time.Millisecond,
+	f := face.New(face.Options{Key: apiKey, Real: &face.Real{Dir: enginetest.Dir(t)}, SSH: sshd.Addr, Provisioning: 100 * time.Millisecond, AddrLag: 100 * time.Millisecond,
 		OnKey: func(key string) { sshd.AuthorizedKeys(key) }})
 	return &terminal{cloudtest.NewTerminal(t, []string{apiKey}, userEnv+"="+sshd.User, "LYCEUM_BASE_URL="+cloudtest.Serve(t, f)+face.Prefix, "LYCEUM_API_KEY="+apiKey), f}
 }

@@ -80,7 +80,7 @@ func harness(t *testing.T, opt face.Options, sick ...face.Fault) providertest.Ha
 	return providertest.Harness{
 		New: func(t *testing.T, carry http.RoundTripper) runctl.Provider {
 			opt := opt
-			opt.Real = &face.Real{Dir: t.TempDir()}
+			opt.Real = &face.Real{Dir: enginetest.Dir(t)}
 			opt.Address = func(int) string { return host(t, key) }
 			f := face.New(opt)
 			url := cloudtest.Serve(t, f)

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"runctl/internal/cloudtest"
+	"runctl/internal/enginetest"
 	face "runctl/internal/wire/runpod"
 )
 
 // newTerminal is somebody's, with the command and an account at a RunPod of this computer.
 func newTerminal(t *testing.T) (*cloudtest.Terminal, *face.Face) {
-	f := face.New(face.Options{Key: apiKey, Real: &face.Real{Dir: t.TempDir(), Grace: 2 * time.Second}})
+	f := face.New(face.Options{Key: apiKey, Real: &face.Real{Dir: enginetest.Dir(t), Grace: 2 * time.Second}})
 	return cloudtest.NewTerminal(t, []string{apiKey}, "RUNPOD_BASE_URL="+cloudtest.Serve(t, f), "RUNPOD_API_KEY="+apiKey), f
 }
 

@@ -41,7 +41,7 @@ func harness(t *testing.T, cfg runpod.Config, opt face.Options, sick func(*face.
 		New: func(t *testing.T, net http.RoundTripper) runctl.Provider {
 			opt := opt
 			if inside.MatchString(t.Name()) {
-				opt.Real = &face.Real{Dir: t.TempDir(), SSHD: sshdPath(), User: user, Grace: 2 * time.Second}
+				opt.Real = &face.Real{Dir: enginetest.Dir(t), SSHD: sshdPath(), User: user, Grace: 2 * time.Second}
 			}
 			f := face.New(opt)
 			url := cloudtest.Serve(t, f)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/enginetest"
 	wire "runctl/internal/wire/runpod"
 	"runctl/runpod"
 )
@@ -43,7 +44,7 @@ func (n near) Info() runctl.Info {
 
 func newWorld(t *testing.T, change ...func(*wire.Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &world{t: t, dir: enginetest.Dir(t)}
 	opt := wire.Options{Key: "rpa_TESTKEY", Real: &wire.Real{Dir: w.dir, Grace: 4 * time.Second}}
 	for _, f := range change {
 		f(&opt)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/enginetest"
 )
 
 // patience is how long a command may take before it counts as hanging.
@@ -52,7 +54,7 @@ type computer struct {
 
 func newComputer(t *testing.T) *computer {
 	t.Helper()
-	c := &computer{t, t.TempDir()}
+	c := &computer{t, enginetest.Dir(t)}
 	require.NoError(t, os.Mkdir(filepath.Join(c.dir, "work"), 0o755))
 	t.Cleanup(c.noProcessIsLeft)
 	return c

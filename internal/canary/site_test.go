@@ -43,6 +43,9 @@ func newSite(t *testing.T, p planted, a around, g *gates, provider runctl.Provid
 	s.client, err = runctl.New(runctl.Config{Owner: "ann", Secret: []byte(p.config), OldSecrets: [][]byte{[]byte(p.old)}, Intents: intents,
 		Logger: s.rec.logger(), Trace: s.rec.trace, Deadlines: runctl.Deadlines{Submit: 40 * time.Second}}, provider)
 	require.NoError(t, err)
+	for _, root := range roots {
+		enginetest.Doom(t, root)
+	}
 	t.Cleanup(func() {
 		assert.NoError(t, s.client.Close())
 		g.open()

@@ -19,7 +19,7 @@ func SpotNotice(t testing.TB, delay time.Duration) string {
 	var log lockedBuffer
 	cmd := exec.Command(bin, "spot", "-n", host, "-p", port, "-I", "-a", "terminate", "-d", strconv.Itoa(int(delay/time.Second)),
 		"-t", time.Now().Add(2*time.Minute).UTC().Format(time.RFC3339))
-	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, t.TempDir()
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, Dir(t)
 	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH")}
 	ownSession(cmd)
 	must(t, cmd.Start())

@@ -24,7 +24,7 @@ type S3Server struct {
 func S3(t testing.TB) *S3Server {
 	t.Helper()
 	bin := Find(t, "s3", "versitygw", "versitygw: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
-	dir := t.TempDir()
+	dir := Dir(t)
 	s := &S3Server{Addr: freeAddr(t), Access: "AKRUNCTLTEST", Secret: "s3-test-secret-5c1e", Region: "us-east-1", Bucket: "bucket", Dir: filepath.Join(dir, "data")}
 	must(t, os.MkdirAll(filepath.Join(s.Dir, s.Bucket), 0o755))
 	must(t, os.Mkdir(filepath.Join(dir, "meta"), 0o755))

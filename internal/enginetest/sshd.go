@@ -73,7 +73,7 @@ func SSHD(t testing.TB, opts ...Option) *Server {
 	if me.Uid == "0" {
 		must(t, os.MkdirAll("/run/sshd", 0o755))
 	}
-	s := &Server{t: t, bin: bin, User: me.Username, Dir: t.TempDir()}
+	s := &Server{t: t, bin: bin, User: me.Username, Dir: Dir(t)}
 	s.Home = filepath.Join(s.Dir, "home")
 	must(t, os.Mkdir(s.Home, 0o755))
 	s.Signer = NewKey(t)

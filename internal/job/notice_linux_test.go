@@ -186,7 +186,7 @@ func hostMachine(t *testing.T) *shellMachine {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
 	require.NoError(t, err)
-	m := &shellMachine{root: t.TempDir()}
+	m := &shellMachine{root: enginetest.Dir(t)}
 	m.env = []string{"PATH=" + filepath.Dir(sh) + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "RUNCTL_ROOT=" + m.root, "LC_ALL=C"}
 	t.Cleanup(func() { m.killEverything(t) })
 	return m

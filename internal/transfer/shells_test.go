@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"runctl/internal/enginetest"
 	"runctl/internal/job"
 )
 
@@ -66,7 +67,7 @@ func newShell(t testing.TB, program string) *shellMachine {
 	for _, name := range names {
 		require.NoError(t, os.Symlink(program, filepath.Join(bin, name)))
 	}
-	m := &shellMachine{root: t.TempDir(), bin: bin}
+	m := &shellMachine{root: enginetest.Dir(t), bin: bin}
 	m.env = []string{"PATH=" + path, "HOME=" + t.TempDir(), "RUNCTL_ROOT=" + m.root}
 	return m
 }

@@ -17,11 +17,13 @@ import (
 	stypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/enginetest"
 )
 
 // realTester has machines that are processes, outside of virtual time.
 func realTester(t *testing.T, opt Options) *tester {
-	opt.Real = &Real{Dir: t.TempDir()}
+	opt.Real = &Real{Dir: enginetest.Dir(t)}
 	f := New(opt)
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)

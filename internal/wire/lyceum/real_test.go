@@ -11,11 +11,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/enginetest"
 )
 
 // newHost is a face whose runs are processes.
 func newHost(t *testing.T) *client {
-	f := New(Options{Key: key, Real: &Real{Dir: t.TempDir()}})
+	f := New(Options{Key: key, Real: &Real{Dir: enginetest.Dir(t)}})
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
 	t.Cleanup(f.Close)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/enginetest"
 )
 
 // eventually waits for something real.
@@ -23,7 +25,7 @@ func eventually(t *testing.T, cond func() bool, what string) {
 
 // newHost is a face whose containers are processes.
 func newHost(t *testing.T, opt Options) *client {
-	opt.Key, opt.Real = key, &Real{Dir: t.TempDir(), Env: []string{"COLOR=blue"}, Grace: 300 * time.Millisecond}
+	opt.Key, opt.Real = key, &Real{Dir: enginetest.Dir(t), Env: []string{"COLOR=blue"}, Grace: 300 * time.Millisecond}
 	f := New(opt)
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
