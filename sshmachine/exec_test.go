@@ -124,7 +124,7 @@ func TestTheEndOfAContextEndsTheCommand(t *testing.T) {
 			began := time.Now()
 			_, err := m.Exec(ctx, []string{"sh", "-c", script}, stdin, onFirst(func() { began = time.Now(); cancel(why) }), io.Discard)
 			assert.ErrorIs(t, err, why)
-			assert.Less(t, time.Since(began), 10*time.Second)
+			assert.Less(t, time.Since(began), 30*time.Second)
 			nothingLeft(t, s)
 		})
 	}
@@ -184,7 +184,7 @@ func TestACommandNeedNotReadItsInput(t *testing.T) {
 	began := time.Now()
 	_, err = m.Exec(t.Context(), []string{"true"}, stuck, io.Discard, io.Discard)
 	assert.NoError(t, err, "an input that gives nothing")
-	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 }
 
 func TestABlockedOutputDoesNotHoldExecUpAfterItsContext(t *testing.T) {
@@ -200,7 +200,7 @@ func TestABlockedOutputDoesNotHoldExecUpAfterItsContext(t *testing.T) {
 		return len(p), nil
 	}), io.Discard)
 	assert.ErrorIs(t, err, context.Canceled)
-	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 	close(release)
 	nothingLeft(t, s)
 }
@@ -223,9 +223,10 @@ func TestNoStreamIsTouchedAfterExecHasReturned(t *testing.T) {
 }
 
 func TestASlowReaderHoldsNobodyElseUp(t *testing.T) {
+	t.Parallel()
 	s := enginetest.SSHD(t)
 	c := config(t, s)
-	c.KeepAlive = 300 * time.Millisecond
+	c.KeepAlive = time.Second
 	m := dial(t, c)
 	release, full := make(chan struct{}), make(chan struct{})
 	var once sync.Once

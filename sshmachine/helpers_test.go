@@ -3,6 +3,7 @@ package sshmachine_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"net"
 	"os"
 	"runtime/pprof"
@@ -21,8 +22,12 @@ import (
 
 // TestMain checks that nothing of this package is left running.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8") // those that are parallel wait
+	}
 	code := m.Run()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for code == 0 {
 		var stacks bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)

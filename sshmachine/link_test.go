@@ -71,10 +71,11 @@ func TestCommandsAfterARestartWork(t *testing.T) {
 }
 
 func TestASilentLinkIsNoticed(t *testing.T) {
+	t.Parallel()
 	s := enginetest.SSHD(t)
 	p := enginetest.Proxy(t, s.Addr, 1)
 	c := through(t, config(t, s), p)
-	c.KeepAlive = 400 * time.Millisecond
+	c.KeepAlive = time.Second
 	m := dial(t, c)
 	began, ended := once(t, m, filepath.Join(s.Dir, "runs"))
 	<-began
@@ -102,10 +103,11 @@ func TestASilentLinkIsNoticed(t *testing.T) {
 
 // TestALinkThatTakesNoBytesIsNoticedToo sends into the hole until every buffer is full.
 func TestALinkThatTakesNoBytesIsNoticedToo(t *testing.T) {
+	t.Parallel()
 	s := enginetest.SSHD(t)
 	p := enginetest.Proxy(t, s.Addr, 1)
 	c := through(t, config(t, s), p)
-	c.KeepAlive = 200 * time.Millisecond
+	c.KeepAlive = time.Second
 	m := dial(t, c)
 	var stall sync.Once
 	_, err := m.Exec(t.Context(), []string{"cat"}, zeros{}, writer(func(b []byte) (int, error) {
@@ -117,6 +119,7 @@ func TestALinkThatTakesNoBytesIsNoticedToo(t *testing.T) {
 }
 
 func TestExecReturnsPromptlyOnAHungLink(t *testing.T) {
+	t.Parallel()
 	s := enginetest.SSHD(t)
 	p := enginetest.Proxy(t, s.Addr, 1)
 	m := dial(t, through(t, config(t, s), p)) // the keep-alive takes 45 s
@@ -124,24 +127,25 @@ func TestExecReturnsPromptlyOnAHungLink(t *testing.T) {
 	began := time.Now()
 	_, err := m.Exec(ctx, []string{"cat"}, zeros{}, onFirst(func() { p.Stall(); began = time.Now(); cancel() }), io.Discard)
 	assert.ErrorIs(t, err, context.Canceled)
-	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began = time.Now()
 	_, err = m.Exec(ctx, []string{"true"}, nil, nil, nil)
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Less(t, time.Since(began), 30*time.Second)
 	closed := make(chan struct{})
 	go func() { _ = m.Close(); close(closed) }()
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("Close hangs")
 	}
 }
 
 // TestEveryStepHasItsTime hangs in one step after the other.
 func TestEveryStepHasItsTime(t *testing.T) {
+	t.Parallel()
 	over := make(chan chan struct{}, 1)
 	hang := func() error {
 		block := <-over
@@ -170,7 +174,7 @@ func TestEveryStepHasItsTime(t *testing.T) {
 			over <- block
 			defer func() { close(<-over) }()
 			c.Addr = h.Addr
-			c.StepTimeout = time.Second
+			c.StepTimeout = 3 * time.Second
 			try := func(ctx context.Context) error {
 				m, err := sshmachine.Dial(ctx, c)
 				if err != nil {
@@ -184,17 +188,17 @@ func TestEveryStepHasItsTime(t *testing.T) {
 			err := try(t.Context())
 			assert.ErrorIs(t, err, runctl.ErrUnavailable)
 			assert.ErrorContains(t, err, h.Addr+": "+step+": ")
-			assert.ErrorContains(t, err, "1s")
-			assert.Less(t, time.Since(began), 20*time.Second)
+			assert.ErrorContains(t, err, "3s")
+			assert.Less(t, time.Since(began), 40*time.Second)
 
 			c.StepTimeout = time.Minute
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("enough"))
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("enough"))
 			defer cancel()
 			began = time.Now()
 			err = try(ctx)
 			assert.ErrorContains(t, err, "enough")
 			assert.ErrorContains(t, err, h.Addr+": "+step+": ")
-			assert.Less(t, time.Since(began), 20*time.Second)
+			assert.Less(t, time.Since(began), 40*time.Second)
 		})
 	}
 }

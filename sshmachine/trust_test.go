@@ -94,10 +94,11 @@ func TestFirstUseTellsTheKeyOnceBeforeAnythingIsSent(t *testing.T) {
 }
 
 func TestAPersonMayTakeTimeToBelieve(t *testing.T) {
+	t.Parallel()
 	h := newHost(t).serve(t)
 	c := h.enter()
-	c.StepTimeout = 500 * time.Millisecond
-	c.Trust = sshmachine.FirstUse(func(string) error { <-time.After(time.Second); return nil })
+	c.StepTimeout = 3 * time.Second
+	c.Trust = sshmachine.FirstUse(func(string) error { <-time.After(4 * time.Second); return nil })
 	dial(t, c)
 }
 
@@ -354,10 +355,10 @@ func TestAChallengeThatFloodsOrHangsIsRefused(t *testing.T) {
 	h = newHost(t)
 	h.Exec = func(ssh.Channel, string, <-chan *ssh.Request) {}
 	h.serve(t)
-	c.Addr, c.StepTimeout = h.Addr, 200*time.Millisecond
+	c.Addr, c.StepTimeout = h.Addr, 3*time.Second
 	_, err = sshmachine.Dial(t.Context(), c)
 	assert.ErrorIs(t, err, runctl.ErrUnavailable)
-	assert.ErrorContains(t, err, "challenge: no answer in 200ms")
+	assert.ErrorContains(t, err, "challenge: no answer in 3s")
 }
 
 type zeros struct{}

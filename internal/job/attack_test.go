@@ -20,7 +20,7 @@ import (
 func TestAJobThatForksTwiceAndClosesEverythingIsEndedWhole(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		deep := fifo(t)
-		start(t, m, sh("r", `exec 0<&- 1>&- 2>&-; ( (trap '' TERM HUP; echo up >`+deep+`; while :; do sleep 0.05; done) & ) & wait; while :; do sleep 0.05; done`))
+		start(t, m, sh("r", `exec 0<&- 1>&- 2>&-; ( (trap '' TERM HUP; echo up >`+deep+`; while :; do sleep 1000; done) & ) & wait; while :; do sleep 1000; done`))
 		hear(t, deep)
 		require.NoError(t, Cancel(t.Context(), m, "r", time.Second))
 		r := done(t, m, "r")
@@ -84,7 +84,7 @@ func TestADeletedRunTakesNothingOfItsNeighbour(t *testing.T) {
 		neighbour.Shared, neighbour.Grace = true, patience
 		start(t, m, neighbour)
 		hear(t, up)
-		s := sh("r", `cd /; rm -rf '`+m.root+`/run/r'; (setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' &); exit 9`)
+		s := sh("r", `cd /; rm -rf '`+m.root+`/run/r'; (setsid sh -c 'trap "" TERM; while :; do sleep 1000; done' &); exit 9`)
 		s.Shared, s.Grace = true, time.Second
 		start(t, m, s)
 		r := done(t, m, "r")
@@ -147,8 +147,8 @@ func TestACancelledTrainerHasItsWholeGraceAndLeavesNothing(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		ready := fifo(t)
 		s := sh("r", `trap 'sleep 2; echo saved >../outputs/model; echo s9 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 0' TERM
-			(while :; do sleep 0.05; done) & (sh -c 'while :; do sleep 0.05; done') & sleep 1000 &
-			echo up >`+ready+`; while :; do sleep 0.05; done`)
+			(while :; do sleep 1; done) & (sh -c 'while :; do sleep 1; done') & sleep 1000 &
+			echo up >`+ready+`; while :; do sleep 1; done`)
 		s.Env = map[string]string{"TRACE": hexOf(m.root)}
 		start(t, m, s)
 		hear(t, ready)
@@ -163,9 +163,9 @@ func TestACancelledTrainerHasItsWholeGraceAndLeavesNothing(t *testing.T) {
 		}
 		require.Greater(t, traced(), 3)
 		begun := time.Now()
-		require.NoError(t, Cancel(t.Context(), m, "r", 30*time.Second))
+		require.NoError(t, Cancel(t.Context(), m, "r", 10*time.Minute))
 		r := done(t, m, "r")
-		assert.Less(t, time.Since(begun), 25*time.Second, "nor more than it needs")
+		assert.Less(t, time.Since(begun), patience, "nor more than it needs")
 		assert.Equal(t, []any{"cancel", 0, EndTerm, "s9"}, []any{r.Cause, r.Code, r.End, r.Checkpoint})
 		saved, err := os.ReadFile(filepath.Join(m.root, "run", "r", "job", "outputs", "model"))
 		require.NoError(t, err)

@@ -145,7 +145,7 @@ func (m *shellMachine) crash(t *testing.T, point string, again, cancel, full boo
 	s := sh(point, fill+`echo "$(id -u)" >>'`+seen+`'; exit 7`)
 	want := []any{"exit", 7, EndSelf}
 	if cancel {
-		s.Argv[2] = fill + `trap '' TERM; echo "$(id -u)" >>'` + seen + `'; while :; do sleep 0.05; done`
+		s.Argv[2] = fill + `trap '' TERM; echo "$(id -u)" >>'` + seen + `'; while :; do sleep 1000; done`
 		want = []any{"cancel", 137, EndKill}
 	}
 	err := Start(t.Context(), m.with("RUNCTL_CRASH="+point, "RUNCTL_CRASHED="+crashed), s)

@@ -62,7 +62,7 @@ func TestReceiptNamesTheLastCheckpoint(t *testing.T) {
 func TestCancelReachesTheChildOfAWrapperThatDiesFirst(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		ready, save := fifo(t), fifo(t)
-		child := `trap 'read x <` + save + `; echo saved $x; exit 0' TERM; echo up >` + ready + `; while :; do sleep 0.05; done`
+		child := `trap 'read x <` + save + `; echo saved $x; exit 0' TERM; echo up >` + ready + `; while :; do sleep 1; done`
 		start(t, m, sh("r", `(`+child+`) & wait`)) // the wrapper has no trap
 		hear(t, ready)
 		require.NoError(t, Cancel(t.Context(), m, "r", 20*time.Second))
@@ -80,7 +80,7 @@ func TestCancelReachesTheChildOfAWrapperThatDiesFirst(t *testing.T) {
 func TestWhoIgnoresTermIsKilledAfterTheGraceAndNotBefore(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		ready := fifo(t)
-		start(t, m, sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`))
+		start(t, m, sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 1000; done`))
 		hear(t, ready)
 		begun := time.Now()
 		require.NoError(t, Cancel(t.Context(), m, "r", 1200*time.Millisecond))
@@ -93,13 +93,15 @@ func TestWhoIgnoresTermIsKilledAfterTheGraceAndNotBefore(t *testing.T) {
 func TestOfSeveralCancelsTheShortestGraceHolds(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		ready := fifo(t)
-		start(t, m, sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`))
+		s := sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 1000; done`)
+		s.Grace = 10 * time.Minute
+		start(t, m, s)
 		hear(t, ready)
 		require.NoError(t, Cancel(t.Context(), m, "r", -1))
 		require.NoError(t, Cancel(t.Context(), m, "r", 0))
 		begun := time.Now()
 		assert.Equal(t, EndKill, done(t, m, "r").End)
-		assert.Less(t, time.Since(begun), 10*time.Second)
+		assert.Less(t, time.Since(begun), s.Grace/5)
 	})
 }
 
@@ -110,7 +112,7 @@ func TestWhoLeavesTheGroupIsFoundByItsMark(t *testing.T) {
 		}
 		out := fifo(t)
 		start(t, m, sh("neighbour", `read x <`+out))
-		s := sh("r", `(setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' &) ; sleep 0.2`)
+		s := sh("r", `(setsid sh -c 'trap "" TERM; while :; do sleep 1000; done' &) ; sleep 0.2`)
 		s.Shared = true
 		start(t, m, s)
 		r := done(t, m, "r")
@@ -126,7 +128,7 @@ func TestWhoLeavesTheGroupIsFoundByItsMark(t *testing.T) {
 
 func TestLimitEndsTheRun(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
-		s := sh("r", `trap 'exit 3' TERM; while :; do sleep 0.05; done`)
+		s := sh("r", `trap 'exit 3' TERM; while :; do sleep 1; done`)
 		s.Limit = time.Second
 		begun := time.Now()
 		start(t, m, s)

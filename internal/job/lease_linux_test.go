@@ -3,6 +3,7 @@ package job
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,10 +15,11 @@ import (
 )
 
 func TestARenewalMovesTheEndByWhatTheRunAskedForAtMost(t *testing.T) {
-	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+	onEveryLinux(t, func(t *testing.T, plain *shellMachine) {
+		m, clock := withClock(t, plain)
 		ready := fifo(t)
-		s := sh("r", `trap 'exit 5' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`)
-		s.Lease = 12 * time.Second
+		s := sh("r", `trap 'exit 5' TERM; echo up >`+ready+`; while :; do sleep 1; done`)
+		s.Lease = time.Hour
 		start(t, m, s)
 		hear(t, ready)
 		first, err := Inspect(t.Context(), m, "r")
@@ -34,7 +36,7 @@ func TestARenewalMovesTheEndByWhatTheRunAskedForAtMost(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, end, same)
 		}
-		_, err = Renew(t.Context(), m, "r", first.Up+time.Hour, s.Lease)
+		_, err = Renew(t.Context(), m, "r", first.Up+10*time.Hour, s.Lease)
 		refusedWith(t, RefusedLease, err)
 		_, err = Renew(t.Context(), m, "r", first.Up, s.Lease+time.Millisecond)
 		refusedWith(t, RefusedLease, err)
@@ -44,6 +46,7 @@ func TestARenewalMovesTheEndByWhatTheRunAskedForAtMost(t *testing.T) {
 		same, err := Renew(t.Context(), m, "r", 0, time.Millisecond)
 		require.NoError(t, err)
 		assert.Equal(t, end, same, "nothing of this moved it")
+		clock.set(end - 2*time.Second)
 		r := done(t, m, "r")
 		assert.Equal(t, []any{"lease", 5, EndTerm}, []any{r.Cause, r.Code, r.End})
 		assert.GreaterOrEqual(t, up(t, m), end)
@@ -56,7 +59,7 @@ func TestWhatIsEndingOrHasNoLeaseCannotBeRenewed(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		ready, save := fifo(t), fifo(t)
 		for _, run := range []string{"ending", "none"} {
-			s := sh(run, `trap 'read x <`+save+`; exit 5' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`)
+			s := sh(run, `trap 'read x <`+save+`; exit 5' TERM; echo up >`+ready+`; while :; do sleep 1; done`)
 			s.Shared = true
 			if run == "ending" {
 				s.Lease = time.Minute
@@ -79,8 +82,10 @@ func TestWhatIsEndingOrHasNoLeaseCannotBeRenewed(t *testing.T) {
 	})
 }
 
+// The machines have a clock of their own, so how slow this computer is decides nothing: a lease of an hour has minutes left
+// whenever something must have come, and seconds when its end is waited for.
 func TestSilenceEndsOnlyWhatAskedForALease(t *testing.T) {
-	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+	onEveryLinux(t, func(t *testing.T, shell *shellMachine) {
 		for name, silence := range map[string]func(t *testing.T, pid int, dir string){
 			"killed":     func(t *testing.T, pid int, _ string) { require.NoError(t, syscall.Kill(pid, syscall.SIGKILL)) },
 			"stopped":    func(t *testing.T, pid int, _ string) { require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) },
@@ -88,28 +93,32 @@ func TestSilenceEndsOnlyWhatAskedForALease(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				m, plain := m.another(t), m.another(t)
+				m, clock := withClock(t, shell)
+				plain := m.another(t)
 				ready, gate := fifo(t), fifo(t)
-				g := Guard{Lifetime: time.Hour, Keep: time.Hour}
+				g := Guard{Lifetime: 1000 * time.Hour, Keep: 1000 * time.Hour}
 				require.NoError(t, Arm(t.Context(), plain, g))
 				start(t, plain, sh("r", `read x <`+gate+`; exit 4`)) // asks for none
 				calls := m.withSteps(t, map[string]string{"10-off": ""})
 				require.NoError(t, Arm(t.Context(), m, g))
-				s := sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 0.05; done`)
-				s.Lease, s.Grace = 8*time.Second, time.Second
+				s := sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 1000; done`)
+				s.Lease, s.Grace = time.Hour, time.Second
 				start(t, m, s)
 				hear(t, ready)
 				c, dir := controller(t, m)
 				_, elsewhere := controller(t, plain)
-				begun := up(t, m)
-				until(t, m, begun+s.Lease*5/4)
+				for range 2 {
+					clock.jump(s.Lease * 3 / 4)
+					renewed(t, dir, clock.up()+s.Lease*3/4)
+				}
 				require.Equal(t, PhaseRunning, phase(t, m, "r"), "it is renewed")
 				silence(t, c.Process.Pid, dir)
 				require.NoError(t, os.WriteFile(elsewhere+"/gone", nil, 0o600))
 				cut := up(t, m)
+				clock.set(lastPromise(t, dir) - 3*time.Second)
 				r := done(t, m, "r")
 				assert.Equal(t, []any{"lease", EndKill}, []any{r.Cause, r.End})
-				end := off(t, calls, "10-off", 30*time.Second)[0]
+				end := off(t, calls, "10-off", patience)[0]
 				assert.Equal(t, "lease", end.cause, "at once, not after the keep time")
 				assert.GreaterOrEqual(t, end.up, lastPromise(t, dir), "too early")
 				assert.LessOrEqual(t, end.up, cut+s.Lease+tick+s.Grace+allowance, "too late")
@@ -121,16 +130,34 @@ func TestSilenceEndsOnlyWhatAskedForALease(t *testing.T) {
 	})
 }
 
-// lastPromise is the latest end of a lease that a controller was told.
-func lastPromise(t *testing.T, dir string) (until time.Duration) {
+// promises are the ends of a lease that a controller was told.
+func promises(t *testing.T, dir string) (all []time.Duration) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "until"))
+	if os.IsNotExist(err) {
+		return nil
+	}
 	require.NoError(t, err)
 	for line := range strings.Lines(string(text)) {
-		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
-		require.NoError(t, err)
-		until = max(until, time.Duration(n))
+		if n, err := strconv.ParseInt(strings.TrimSuffix(line, "\n"), 10, 64); err == nil && strings.HasSuffix(line, "\n") {
+			all = append(all, time.Duration(n))
+		}
 	}
-	require.NotZero(t, until, "nothing was renewed")
-	return until
+	return all
+}
+
+// renewed waits for a promise of at least that.
+func renewed(t *testing.T, dir string, until time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		all := promises(t, dir)
+		return len(all) > 0 && slices.Max(all) >= until
+	}, 5*time.Minute, 20*time.Millisecond, "nobody renews")
+}
+
+func lastPromise(t *testing.T, dir string) time.Duration {
+	t.Helper()
+	all := promises(t, dir)
+	require.NotEmpty(t, all, "nothing was renewed")
+	return slices.Max(all)
 }

@@ -38,7 +38,7 @@ func heard(t *testing.T, m Machine, word string) {
 }
 
 // training commits a checkpoint when it is asked to end.
-const training = `trap 'echo 41 >"$RUNCTL_CHECKPOINT_DIR/step-41"; echo step-41 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 0' TERM; while :; do sleep 0.05; done`
+const training = `trap 'echo 41 >"$RUNCTL_CHECKPOINT_DIR/step-41"; echo step-41 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 0' TERM; while :; do sleep 1; done`
 
 // imds is a metadata service of version 2 that answers after a token with a status and a body.
 type imds struct {

@@ -45,7 +45,7 @@ func TestAReadOnlyMachineRefusesAndAFinishedRunKeepsItsCode(t *testing.T) {
 func TestWhenAllOfOursIsKilledTheRunIsLost(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		up := fifo(t)
-		s := sh("r", "echo up >"+up+"; while :; do sleep 0.05; done")
+		s := sh("r", "echo up >"+up+"; while :; do sleep 1000; done")
 		start(t, m, s)
 		hear(t, up)
 		m.powerOff(t)

@@ -69,7 +69,7 @@ func TestAKilledSupervisorTakesNeitherTheJobNorItsCode(t *testing.T) {
 func TestAnOrphanCanBeCancelledAndAdopted(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		up, gate := fifo(t), fifo(t)
-		start(t, m, sh("a", `trap 'echo saved; exit 9' TERM; echo up >`+up+`; while :; do sleep 0.05; done`))
+		start(t, m, sh("a", `trap 'echo saved; exit 9' TERM; echo up >`+up+`; while :; do sleep 1; done`))
 		hear(t, up)
 		killSupervisor(t, m, "a")
 		require.NoError(t, Cancel(t.Context(), m, "a", -1))
@@ -97,7 +97,7 @@ func TestWhatNobodySawIsLost(t *testing.T) {
 		keeper := parent(t, job)
 		for _, pid := range []int{keeper, job} {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 20*time.Second, 10*time.Millisecond, "init reaps")
+			require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, patience, 10*time.Millisecond, "init reaps")
 		}
 		spec := filepath.Join(m.root, "run", "r", "ctl", "in") // as if it had been killed before it read its secrets
 		require.NoError(t, os.WriteFile(spec, []byte(canary), 0o600))
@@ -152,7 +152,7 @@ func TestNothingStaysBehindWhenTheRootIsRemoved(t *testing.T) {
 		supervisor, keeper := m.supervisor(t, "r"), parent(t, m.pid("r", "j"))
 		require.NoError(t, os.RemoveAll(m.root))
 		tell(t, gate, "go")
-		require.Eventually(t, func() bool { return m.leaves(supervisor) && m.leaves(keeper) }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return m.leaves(supervisor) && m.leaves(keeper) }, patience, 10*time.Millisecond)
 		assert.NoDirExists(t, m.root)
 	})
 }

@@ -179,7 +179,7 @@ func TestNothingThatAJobStartedGetsOutOfItsCgroup(t *testing.T) {
 			t.Skipf("no cgroup2 here that root may write: %s", out)
 		}
 		escaped := fifo(t)
-		start(t, m, sh("r", `env -i PATH="$PATH" setsid sh -c 'trap "" TERM; echo $$ >`+escaped+`; while :; do sleep 0.1; done' & wait`))
+		start(t, m, sh("r", `env -i PATH="$PATH" setsid sh -c 'trap "" TERM; echo $$ >`+escaped+`; while :; do sleep 1000; done' & wait`))
 		var pid int
 		_, err := fmt.Sscan(hear(t, escaped), &pid)
 		require.NoError(t, err)

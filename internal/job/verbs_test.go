@@ -26,7 +26,7 @@ var verbJobs = map[string]struct {
 	emulated Script
 }{
 	"seven":  {`printf 'one\ntwo\n'; mkdir ../outputs/m; echo w >../outputs/m/f; echo s1 >"$RUNCTL_CHECKPOINT_DIR/latest"; exit 7`, Script{Log: "one\ntwo\n", ExitCode: 7, Checkpoints: []Checkpoint{{Name: "s1"}}, Outputs: map[string]string{"m/f": "w\n"}}},
-	"holder": {`while :; do sleep 0.1; done`, Script{Hold: true}},
+	"holder": {`while :; do sleep 1000; done`, Script{Hold: true}},
 	"other":  {`exit 0`, Script{}},
 }
 

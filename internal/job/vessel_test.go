@@ -215,7 +215,7 @@ func TestTermToAContainerEndsItsJobWithTheJobsOwnGrace(t *testing.T) {
 			code      int
 		}{"saves": {"echo saved; exit 3", EndTerm, 3}, "deaf": {"", EndKill, 137}} {
 			own := m.another(t)
-			s := sh(name, `trap '`+c.trap+`' TERM; echo up; while :; do sleep 0.05; done`)
+			s := sh(name, `trap '`+c.trap+`' TERM; echo up; while :; do sleep 1; done`)
 			s.Grace = 2 * time.Second
 			k := own.boot(t, scriptOf(t, vesselOf(t.TempDir(), s)))
 			k.until("up", func() bool { return strings.HasPrefix(string(k.log), "up\n") })
@@ -244,7 +244,7 @@ func TestAContainersLifetimeEndsItsJobAndThenItself(t *testing.T) {
 				t.Parallel()
 				own := m.another(t)
 				dir := t.TempDir()
-				v := vesselOf(dir, sh(name, "while :; do sleep 0.05; done"))
+				v := vesselOf(dir, sh(name, "while :; do sleep 1000; done"))
 				v.Linger = time.Second
 				change(&v)
 				k := own.boot(t, scriptOf(t, v))
