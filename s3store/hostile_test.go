@@ -360,3 +360,24 @@ func TestARedirectTakesNoTokenAlong(t *testing.T) {
 	require.ErrorIs(t, err, runctl.ErrInvalid)
 	assert.False(t, stolen.Load())
 }
+
+func TestPartsThatAreListedWithoutAnEndAreNotTakenOver(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir+"/up", part+1, 1)
+	synctest.Test(t, func(t *testing.T) {
+		pages := 0
+		s, _ := scripted(t, func(r *http.Request) *http.Response {
+			switch q := r.URL.Query(); {
+			case q.Has("uploadId"):
+				pages++
+				return reply(200, fmt.Sprintf("<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>%d</NextPartNumberMarker></ListPartsResult>", pages))
+			case r.Method == "GET":
+				return reply(200, "<ListMultipartUploadsResult><Upload><Key>f</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>")
+			}
+			return reply(403, "<Error><Code>AccessDenied</Code></Error>") // to begin another
+		})
+		_, err := s.Upload(t.Context(), dir+"/up", "f")
+		require.ErrorIs(t, err, runctl.ErrAuth)
+		assert.Equal(t, 1000, pages)
+	})
+}

@@ -120,7 +120,11 @@ func (u *partial) over(err error) error {
 func (u *partial) adopt(ctx context.Context, id string) (bool, error) {
 	held := map[int32]types.CompletedPart{}
 	var bytes int64
-	for p := s3.NewListPartsPaginator(u.s.api, &s3.ListPartsInput{Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: &id}); p.HasMorePages(); {
+	p := s3.NewListPartsPaginator(u.s.api, &s3.ListPartsInput{Bucket: &u.s.bucket, Key: u.s.key(u.key), UploadId: &id})
+	for pages := 0; p.HasMorePages(); pages++ {
+		if pages == maxEmpty { // of a store that lists without an end nothing is taken over
+			return false, nil
+		}
 		own, cancel := context.WithTimeout(ctx, callLimit)
 		page, err := p.NextPage(own)
 		cancel()
