@@ -21,6 +21,9 @@ type partFile struct {
 	root *os.Root
 	name string // of the bytes; name + ".have" is the record
 	f    *os.File
+	// flush brings the bytes to the disk before the record says that they are there. nil: the object's sum would tell that
+	// they are not, after a loss of power.
+	flush func() error
 
 	mu   sync.Mutex
 	have record
@@ -52,6 +55,9 @@ func openPart(root *os.Root, name, origin string, o Object, block int64) (*partF
 		return nil, err
 	}
 	p.f = f
+	if o.Sum == (Sum{}) {
+		p.flush = f.Sync
+	}
 	if ok {
 		if at, err := f.Stat(); err == nil && at.Mode().IsRegular() && at.Size() == o.Size {
 			p.have = old
@@ -110,6 +116,11 @@ func (p *partFile) span(block int) (at, size int64) {
 
 // done records that a block is whole. It may be called concurrently.
 func (p *partFile) done(block int) error {
+	if p.flush != nil {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.have.Done = p.have.Done[:block] + "+" + p.have.Done[block+1:]
