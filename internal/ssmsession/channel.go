@@ -182,20 +182,31 @@ func (c *channel) handle(m message) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.paused = m.kind == pausePublication // whatever else comes shows that somebody is there
+	if c.paused && m.kind != pausePublication { // whatever else comes shows that somebody is there
+		c.resume(time.Now())
+	}
+	c.paused = m.kind == pausePublication
 	switch m.kind {
 	case acknowledge:
 		var r receipt
 		if json.Unmarshal(m.payload, &r) == nil && r.Kind == c.stream {
 			c.acknowledged(r.Seq)
 		}
-	case startPublication:
-		poke(c.wake)
 	case inputStream, outputStream:
 		if m.kind != c.stream {
 			c.receive(m)
 		}
 	}
+}
+
+// resume begins anew with what is not acknowledged: the time in which the other side was away does not count. The lock is held.
+func (c *channel) resume(now time.Time) {
+	for _, p := range c.sent {
+		if !p.first.IsZero() {
+			p.first, p.last, p.due = now, now.Add(-1), now // which of the two arrives is not known
+		}
+	}
+	poke(c.wake)
 }
 
 // acknowledged forgets a message that has arrived. The lock is held.
@@ -295,12 +306,6 @@ func (c *channel) due(now time.Time) (batch [][]byte, wait time.Duration, err er
 		return nil, wait, nil
 	}
 	if c.paused {
-		for _, p := range c.sent { // that time does not count
-			if !p.first.IsZero() {
-				p.first, p.due = now, now
-				p.last = p.first.Add(-1)
-			}
-		}
 		return batch, wait, nil
 	}
 	again := 0
