@@ -35,8 +35,9 @@ type Provider struct {
 	young    newborn.Set
 	launches memo[*ec2.RunInstancesInput] // by client token: a repetition must be the same request
 	types    memo[[]machineType]
-	places   memo[map[string][]string] // by type: the zones that have it
-	prices   priceBook
+	places   memo[map[string][]string]     // by type: the zones that have it
+	prices   memo[map[string]runctl.Price] // by type, or "" for all: on demand
+	unpriced memo[string]                  // "": why on-demand prices could not be had
 	spots    memo[map[string]runctl.Price] // by the types asked for: type/zone
 	images   memo[image]
 	groups   memo[string] // by owner and VPC
@@ -202,18 +203,6 @@ func filter(name string, values ...string) []types.Filter {
 func clock(m middleware.Metadata) time.Time {
 	at, _ := awsmiddleware.GetServerTime(m)
 	return at
-}
-
-// Terminate implements [runctl.Provider]. The machine's own disks go with it; data volumes stay.
-func (p *Provider) Terminate(ctx context.Context, id string) error {
-	if err := checkID(id); err != nil {
-		return err
-	}
-	out, err := p.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{id}})
-	if err == nil && out.TerminatingInstances == nil {
-		err = errNoList
-	}
-	return p.young.Judge(id, classify(err))
 }
 
 var instanceID = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)

@@ -42,11 +42,7 @@ func (p *Provider) command(ctx context.Context, id, script string, limit time.Du
 	sent, err := p.ssm.SendCommand(ctx, &ssm.SendCommandInput{DocumentName: awssdk.String(shellDocument), InstanceIds: []string{id}, TimeoutSeconds: awssdk.Int32(delivery),
 		Comment: awssdk.String("runctl"), Parameters: map[string][]string{"commands": {script}, "executionTimeout": {strconv.Itoa(int(limit / time.Second))}}})
 	if err != nil {
-		if codeOf(err) == "InvalidInstanceId" { // the machine is known to EC2
-			return output{}, &runctl.Error{Kind: runctl.ErrUnavailable, ID: id, Err: err, Msg: "the machine's agent is not connected to Systems Manager: " +
-				"it is just starting, its image has none, its role lacks AmazonSSMManagedInstanceCore, or its network does not lead there"}
-		}
-		return output{}, classify(err)
+		return output{}, agentless(id, err)
 	}
 	if sent.Command == nil || awssdk.ToString(sent.Command.CommandId) == "" {
 		return output{}, errors.New("a command was accepted by Systems Manager, which has not said which it is")
@@ -79,6 +75,8 @@ func (p *Provider) invocation(ctx context.Context, id, command string, limit tim
 		case err != nil && codeOf(err) == "InvocationDoesNotExist" && age < invisible:
 		case err != nil:
 			return output{}, classify(err)
+		case awssdk.ToString(got.InstanceId) != id || awssdk.ToString(got.CommandId) != command: // host keys are believed by this
+			return output{}, errors.New("asked for a command, and the reply is about another")
 		case ranToItsEnd[got.Status] && got.ResponseCode >= 0:
 			return output{int(got.ResponseCode), awssdk.ToString(got.StandardOutputContent), awssdk.ToString(got.StandardErrorContent)}, nil
 		case !goesOn[got.Status]:

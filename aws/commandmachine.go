@@ -133,35 +133,35 @@ func (m *CommandMachine) Exec(ctx context.Context, argv []string, stdin io.Reade
 	return code, err
 }
 
-// feed sends the command's input, in pieces that are never sent out of turn.
+// feed sends the command's input, in pieces that are never sent out of turn, until it ends or ctx does.
 func (m *CommandMachine) feed(ctx context.Context, name string, stdin io.Reader) error {
-	n := 0
-	pieces, fail := readPieces(ctx, stdin)
-	for p := range pieces {
-		if _, err := m.piece(ctx, name, "feed", p, fmt.Sprint("n=", n)); err != nil {
-			return err
+	pieces, end := readPieces(ctx, stdin)
+	for n := 0; ; n++ {
+		select {
+		case p := <-pieces:
+			if _, err := m.piece(ctx, name, "feed", p, fmt.Sprint("n=", n)); err != nil {
+				return err
+			}
+		case err := <-end:
+			if err == io.EOF {
+				_, err = m.piece(ctx, name, "end", nil, fmt.Sprint("n=", n))
+				return err
+			}
+			return fmt.Errorf("the command's input could not be read: %w", err)
+		case <-ctx.Done():
+			return nil
 		}
-		n++
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err := <-fail; err != nil {
-		return fmt.Errorf("the command's input could not be read: %w", err)
-	}
-	_, err := m.piece(ctx, name, "end", nil, fmt.Sprint("n=", n))
-	return err
 }
 
-// readPieces reads a stream in a goroutine of its own, which ends with the stream: a Read cannot be ended otherwise.
-func readPieces(ctx context.Context, r io.Reader) (<-chan []byte, <-chan error) {
-	pieces, fail := make(chan []byte), make(chan error, 1)
+// readPieces reads a stream in a goroutine of its own, which ends with the stream: a Read cannot be ended otherwise. end
+// comes after the last piece was taken.
+func readPieces(ctx context.Context, r io.Reader) (pieces <-chan []byte, end <-chan error) {
+	out, last := make(chan []byte), make(chan error, 1)
 	if r == nil {
 		r = bytes.NewReader(nil)
 	}
-	out := make(chan []byte)
 	go func() {
-		defer close(out)
 		for {
 			b := make([]byte, inPiece)
 			n, err := r.Read(b)
@@ -173,33 +173,12 @@ func readPieces(ctx context.Context, r io.Reader) (<-chan []byte, <-chan error) 
 				}
 			}
 			if err != nil {
-				if err == io.EOF {
-					err = nil
-				}
-				fail <- err
+				last <- err
 				return
 			}
 		}
 	}()
-	go func() { // so that the end of ctx ends the range over pieces, whatever the stream does
-		defer close(pieces)
-		for {
-			select {
-			case b, ok := <-out:
-				if !ok {
-					return
-				}
-				select {
-				case pieces <- b:
-				case <-ctx.Done():
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return pieces, fail
+	return out, last
 }
 
 // follow passes on what the command prints, by offsets, until it has ended and all is read.

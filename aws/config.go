@@ -25,7 +25,8 @@ type Road string
 
 // The roads. The empty one takes SSM where the machine was launched with an instance profile, without which it cannot
 // register there, and SSH where it has none; where SSM is chosen so, and the credentials may not start sessions, it takes
-// RoadCommand. The client's log says which it was.
+// RoadCommand. The client's log says which it was. It opens no port of a machine with a profile: where that is of no use to
+// SSM, the error says so, within minutes, and what to set.
 const (
 	RoadSSH Road = "ssh" // to the machine's address: port 22 is open to one address, the caller's
 	RoadSSM Road = "ssm" // through Systems Manager: no port is open, and the machine needs an instance profile
@@ -80,7 +81,7 @@ type Config struct {
 
 // Settings that the Factory reads beside the SDK's own.
 const (
-	roadEnv    = "RUNCTL_AWS_ROAD"             // ssh or ssm
+	roadEnv    = "RUNCTL_AWS_ROAD"             // ssh, ssm or command
 	portEnv    = "RUNCTL_AWS_SSH_PORT"         // Config.SSHPort
 	fromEnv    = "RUNCTL_AWS_SSH_FROM"         // CIDRs, separated by commas
 	imageEnv   = "RUNCTL_AWS_IMAGE"            // Config.Image

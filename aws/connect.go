@@ -1,9 +1,9 @@
 package aws
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"net"
 	"strconv"
 
@@ -32,51 +32,64 @@ func (p *Provider) Connect(ctx context.Context, i runctl.Instance, a runctl.Acce
 	if err != nil {
 		return nil, err
 	}
-	v, _, err := p.describe(ctx, i.ID)
+	v, seen, err := p.describe(ctx, i.ID)
 	if err != nil {
 		return nil, err
 	}
+	m, err := p.enter(ctx, v, auth, a)
+	if err != nil {
+		if a.HostKey == "" {
+			err = p.hopeless(ctx, v, seen, err)
+		}
+		return nil, err
+	}
+	if err := p.attach(ctx, v, m); err != nil {
+		_ = m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// enter takes the machine's road, and RoadCommand where nobody chose one and the credentials may not start sessions.
+func (p *Provider) enter(ctx context.Context, v *types.Instance, auth ssh.AuthMethod, a runctl.Access) (_ runctl.Machine, err error) {
 	if v.State == nil || v.State.Name != types.InstanceStateNameRunning {
-		return nil, &runctl.Error{ID: i.ID, Kind: runctl.ErrUnavailable, Msg: notRunning(v)}
+		return nil, &runctl.Error{ID: awssdk.ToString(v.InstanceId), Kind: runctl.ErrUnavailable, Msg: notRunning(v)}
 	}
 	cfg, road := sshmachine.Config{User: loginUser, Auth: []ssh.AuthMethod{auth}}, p.roadOf(v)
-	if road == RoadCommand {
-		return p.byCommand(ctx, v, a)
+	switch road {
+	case RoadCommand:
+		return p.commandMachine(ctx, v, a.HostKey)
+	case RoadSSM:
+		p.throughSSM(v, &cfg)
+	default:
+		err = p.reach(ctx, v, &cfg)
 	}
-	refusal := func() error { return nil }
-	if road == RoadSSM {
-		refusal = p.throughSSM(v, &cfg)
-	} else if err := p.reach(ctx, v, &cfg); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Trust, err = p.trust(ctx, v, road, a); err != nil {
 		return nil, err
 	}
 	m, err := sshmachine.Dial(ctx, cfg)
-	if err != nil {
-		why := refusal()
-		if p.cfg.Road == "" && forbidden(why) {
-			return p.byCommand(ctx, v, a)
-		}
-		return nil, cmp.Or(why, err)
+	switch {
+	case err == nil:
+		return &Machine{m, road}, nil
+	case p.cfg.Road == "" && forbidden(err):
+		return p.commandMachine(ctx, v, a.HostKey)
 	}
-	if err := p.attach(ctx, v, m); err != nil {
-		_ = m.Close()
-		return nil, err
-	}
-	return &Machine{m, road}, nil
+	return nil, atRoot(err)
 }
 
-// byCommand enters a machine without SSH.
-func (p *Provider) byCommand(ctx context.Context, v *types.Instance, a runctl.Access) (runctl.Machine, error) {
-	m, err := p.commandMachine(ctx, v, a.HostKey)
-	if err == nil {
-		err = p.attach(ctx, v, m)
+// atRoot is what AWS refused while a connection was dialled, where no wait mends it: sshmachine calls whatever keeps it from
+// dialling unavailable.
+func atRoot(err error) error {
+	var e *runctl.Error
+	for at := err; errors.As(at, &e); at = e.Err {
+		if e.Kind == runctl.ErrAuth || e.Kind == runctl.ErrInvalid {
+			return e
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
+	return err
 }
 
 // notRunning says why a machine cannot be entered, and what helps.

@@ -45,6 +45,12 @@ func (m *memo[T]) get(ctx context.Context, name string, age time.Duration, ask f
 	if err != nil {
 		return none, err
 	}
+	m.keep(name, v, age)
+	return v, nil
+}
+
+// keep keeps an answer, and drops those that are older than age.
+func (m *memo[T]) keep(name string, v T, age time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept == nil {
@@ -56,9 +62,9 @@ func (m *memo[T]) get(ctx context.Context, name string, age time.Duration, ask f
 		}
 	}
 	m.kept[name] = kept[T]{v, time.Now()}
-	return v, nil
 }
 
+// look returns what is kept, unless it is older than age.
 func (m *memo[T]) look(name string, age time.Duration) (T, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

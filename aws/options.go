@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -68,18 +69,10 @@ func (p *Provider) options(all []runctl.LaunchOption) (LaunchOptions, error) {
 	if n > 1 {
 		return o, invalid("aws.LaunchOptions are given twice")
 	}
-	if o.Image == "" {
-		o.Image = p.cfg.Image
-	}
 	if len(o.SecurityGroups) == 0 {
 		o.SecurityGroups = p.cfg.SecurityGroups
 	}
-	if o.InstanceProfile == "" {
-		o.InstanceProfile = p.cfg.InstanceProfile
-	}
-	if o.KeyName == "" {
-		o.KeyName = p.cfg.KeyName
-	}
+	o.Image, o.InstanceProfile, o.KeyName = cmp.Or(o.Image, p.cfg.Image), cmp.Or(o.InstanceProfile, p.cfg.InstanceProfile), cmp.Or(o.KeyName, p.cfg.KeyName)
 	return o, o.check()
 }
 

@@ -1,11 +1,13 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"maps"
 	"math/big"
 	"strings"
-	"sync"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -36,100 +38,43 @@ func pricingRegion(region string) string {
 	return "us-east-1"
 }
 
-// priceBook has the on-demand prices of one region, by type. A type that has none is kept too.
-type priceBook struct {
-	mu   sync.Mutex
-	rows map[string]runctl.Price
-	why  string // why the last could not be had; empty: it could
-	at   time.Time
-}
-
-// missing are the types whose price is not known, or too old.
-func (b *priceBook) missing(names []string) []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.why != "" && time.Since(b.at) < failAge {
-		return nil
-	}
-	var out []string
-	for _, n := range names {
-		if time.Since(b.rows[n].At) > priceAge {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// put keeps what was found for the types that were asked for. A type without a price is kept as such.
-func (b *priceBook) put(names []string, found map[string]runctl.Price, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.rows == nil {
-		b.rows = map[string]runctl.Price{}
-	}
-	for _, n := range names {
-		b.rows[n] = runctl.Price{Source: "unknown: the Pricing API has none for this type here", At: now}
-	}
-	for n, price := range found {
-		b.rows[n] = price
-	}
-	b.why = ""
-}
-
-func (b *priceBook) fail(why string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.why, b.at = why, time.Now()
-}
-
-func (b *priceBook) of(name string) runctl.Price {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	price, ok := b.rows[name]
-	if !ok {
-		price.Source = b.why
-	}
-	return price
-}
-
 // onDemand returns a look-up of on-demand prices. That they cannot be had is no error: the look-up says why.
 func (p *Provider) onDemand(ctx context.Context, names []string) (func(name string) runctl.Price, error) {
-	missing := p.prices.missing(names)
-	asks := [][]string{missing}
-	if len(missing) <= single {
-		asks = nil
-		for _, n := range missing {
-			asks = append(asks, []string{n})
-		}
+	if len(names) > single {
+		names = []string{""}
 	}
-	for _, ask := range asks {
-		found, err := p.askPrices(ctx, ask)
+	found := map[string]runctl.Price{}
+	why, refused := p.unpriced.look("", failAge)
+	for _, name := range names {
+		some, err := p.prices.get(ctx, name, priceAge, func(ctx context.Context) (map[string]runctl.Price, error) {
+			if refused {
+				return nil, errors.New(why)
+			}
+			return p.askPrices(ctx, name)
+		})
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if err != nil {
-			p.prices.fail("unknown: " + reason(err))
-			break
+		if err != nil && !refused {
+			why, refused = "the Pricing API answers "+clip(cmp.Or(codeOf(err), "nothing")), true
+			p.unpriced.keep("", why, failAge)
 		}
-		p.prices.put(ask, found, time.Now())
+		maps.Copy(found, some)
 	}
-	return p.prices.of, nil
+	return func(name string) runctl.Price {
+		if price, ok := found[name]; ok {
+			return price
+		}
+		return runctl.Price{Source: "unknown: " + cmp.Or(why, "the Pricing API has none for this type here")}
+	}, nil
 }
 
-// reason is an error in a few words: its code, where it has one.
-func reason(err error) string {
-	if code := codeOf(err); code != "" {
-		return "the Pricing API answers " + clip(code)
-	}
-	return "the Pricing API does not answer"
-}
-
-// askPrices asks for one type, or for all of the region.
-func (p *Provider) askPrices(ctx context.Context, names []string) (map[string]runctl.Price, error) {
+// askPrices asks for one type, or with "" for all of the region.
+func (p *Provider) askPrices(ctx context.Context, name string) (map[string]runctl.Price, error) {
 	want := map[string]string{"regionCode": p.cfg.Region, "operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA",
 		"capacitystatus": "Used", "marketoption": "OnDemand"}
-	if len(names) == 1 {
-		want["instanceType"] = names[0]
+	if name != "" {
+		want["instanceType"] = name
 	}
 	in := &pricing.GetProductsInput{ServiceCode: awssdk.String("AmazonEC2"), FormatVersion: awssdk.String("aws_v1"), MaxResults: awssdk.Int32(100)}
 	for field, value := range want {

@@ -35,8 +35,21 @@ import (
 // site is a face whose machines are processes that are entered through Systems Manager alone.
 type site struct {
 	face *face.Face
+	cfg  aws.Config
 	p    *aws.Provider
 	c    *runctl.Client
+}
+
+// provider is another process's, which remembers nothing.
+func (s *site) provider(t *testing.T, change ...func(*aws.Config)) *aws.Provider {
+	t.Helper()
+	cfg := s.cfg
+	for _, x := range change {
+		x(&cfg)
+	}
+	p, err := aws.New(cfg)
+	require.NoError(t, err)
+	return p
 }
 
 // closedSite has no port that is open: who would enter its machines by their address finds nobody.
@@ -53,16 +66,13 @@ func closedSite(t *testing.T, opt face.Options, agent *ssmsession.Agent, change 
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
 	audit(t, f)
-	cfg := aws.Config{Config: sdkOver(srv.URL, srv.Client().Transport), InstanceProfile: face.Profile, Rate: 1000}
-	for _, x := range change {
-		x(&cfg)
-	}
-	p, err := aws.New(cfg)
+	s := &site{face: f, cfg: aws.Config{Config: sdkOver(srv.URL, srv.Client().Transport), InstanceProfile: face.Profile, Rate: 1000}}
+	s.p = s.provider(t, change...)
+	var err error
+	s.c, err = runctl.New(runctl.Config{Owner: "tester", Secret: secret}, s.p)
 	require.NoError(t, err)
-	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret}, p)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = c.Close() })
-	return &site{f, p, c}
+	t.Cleanup(func() { _ = s.c.Close() })
+	return s
 }
 
 // short is a job that shows that all of it came about.

@@ -33,6 +33,9 @@ func TestASessionsTokenIsShownOverTLSAlone(t *testing.T) {
 	assert.Error(t, p.checkStream("http://127.0.0.1/"))
 }
 
+// other is a client of a kind that nobody knows.
+type other struct{ awssdk.HTTPClient }
+
 func TestWebsocketsGoTheWayOfTheSDKsRequests(t *testing.T) {
 	own := &http.Transport{}
 	assert.Same(t, own, sockets(&http.Client{Transport: own, Timeout: time.Second}).Transport)
@@ -40,7 +43,12 @@ func TestWebsocketsGoTheWayOfTheSDKsRequests(t *testing.T) {
 	proxied := awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) { tr.MaxIdleConns = 3 })
 	assert.Equal(t, 3, sockets(proxied).Transport.(*http.Transport).MaxIdleConns)
 	assert.NotNil(t, sockets(nil).Transport)
-	assert.IsType(t, direct{}, sockets(doer{}).Transport)
+	assert.IsType(t, direct{}, sockets(other{}).Transport)
+}
+
+// invoked is the record of the command c-1 on the one machine.
+func invoked(more string) string {
+	return `{"InstanceId":"` + oneID + `","CommandId":"c-1",` + more + "}"
 }
 
 func TestACommandsEndIsWaitedForAsLongAsItsRecordMayBeMissing(t *testing.T) {
@@ -54,14 +62,14 @@ func TestACommandsEndIsWaitedForAsLongAsItsRecordMayBeMissing(t *testing.T) {
 				if age < 20*time.Second {
 					return 400, `{"__type":"InvocationDoesNotExist"}`
 				}
-				return 200, `{"Status":"Success","ResponseCode":0,"StandardOutputContent":"ok"}`
+				return 200, invoked(`"Status":"Success","ResponseCode":0,"StandardOutputContent":"ok"`)
 			}, after: 20 * time.Second},
 			"none at all": {reply: func(time.Duration) (int, string) { return 400, `{"__type":"InvocationDoesNotExist"}` }, kind: runctl.ErrNotFound, after: invisible},
 			"an end without a code": {reply: func(time.Duration) (int, string) {
-				return 200, `{"Status":"Failed","StatusDetails":"Undeliverable","ResponseCode":-1}`
+				return 200, invoked(`"Status":"Failed","StatusDetails":"Undeliverable","ResponseCode":-1`)
 			}, kind: runctl.ErrUnavailable},
-			"a status of another world":   {reply: func(time.Duration) (int, string) { return 200, `{"Status":"Exploded","ResponseCode":0}` }, kind: runctl.ErrUnavailable},
-			"one that is never delivered": {reply: func(time.Duration) (int, string) { return 200, `{"Status":"Pending","ResponseCode":-1}` }, kind: runctl.ErrTimeout, after: time.Minute},
+			"a status of another world":   {reply: func(time.Duration) (int, string) { return 200, invoked(`"Status":"Exploded","ResponseCode":0`) }, kind: runctl.ErrUnavailable},
+			"one that is never delivered": {reply: func(time.Duration) (int, string) { return 200, invoked(`"Status":"Pending","ResponseCode":-1`) }, kind: runctl.ErrTimeout, after: time.Minute},
 		} {
 			s, p := newStub(t)
 			began := time.Now()

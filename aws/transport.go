@@ -23,7 +23,21 @@ const maxRefusal = 64 << 10
 // quote those; and a page that somebody between has put in the place of EC2's reply is an
 // error, where the SDK sees an empty listing. A client of another kind than the SDK's own and net/http's keeps its own way with
 // redirects.
-func careful(c awssdk.HTTPClient) awssdk.HTTPClient {
+func careful(c awssdk.HTTPClient) *http.Client {
+	own := plain(c)
+	own.Transport = checked{own.Transport}
+	return own
+}
+
+// sockets is a client for websockets, with the proxies and certificates of the SDK's configuration.
+func sockets(c awssdk.HTTPClient) *http.Client {
+	own := plain(c)
+	own.Timeout = 0
+	return own
+}
+
+// plain is a client of the SDK's as one of net/http's, which follows no redirect.
+func plain(c awssdk.HTTPClient) *http.Client {
 	own := &http.Client{}
 	switch c := c.(type) {
 	case nil:
@@ -33,32 +47,30 @@ func careful(c awssdk.HTTPClient) awssdk.HTTPClient {
 	case *http.Client:
 		*own = *c
 	default:
-		return doer{c}
+		own.Transport = direct{c}
 	}
 	if own.Transport == nil {
 		own.Transport = http.DefaultTransport
 	}
-	own.Transport = doer{roundTrip(own.Transport.RoundTrip)}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return own
 }
 
-type roundTrip func(*http.Request) (*http.Response, error)
+// direct is a client of the SDK's kind as a transport.
+type direct struct{ awssdk.HTTPClient }
 
-func (f roundTrip) Do(r *http.Request) (*http.Response, error) { return f(r) }
+// RoundTrip implements [http.RoundTripper].
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) { return d.Do(r) }
 
-// doer looks at every reply before anybody reads it.
-type doer struct{ awssdk.HTTPClient }
-
-// RoundTrip implements http.RoundTripper.
-func (d doer) RoundTrip(r *http.Request) (*http.Response, error) { return d.Do(r) }
+// checked looks at every reply before anybody reads it.
+type checked struct{ http.RoundTripper }
 
 // xmlReply is how a reply of EC2's begins.
 var xmlReply = regexp.MustCompile(`^\s*(<\?xml[^>]*\?>\s*)?<[A-Za-z0-9]+Response[\s>]`)
 
-// Do implements the SDK's HTTPClient.
-func (d doer) Do(r *http.Request) (*http.Response, error) {
-	reply, err := d.HTTPClient.Do(r)
+// RoundTrip implements [http.RoundTripper].
+func (t checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := t.RoundTripper.RoundTrip(r)
 	if err != nil || reply.Body == nil {
 		return reply, err
 	}

@@ -24,6 +24,7 @@ type tracker struct {
 	far   string // how far the phase is
 	since time.Time
 	told  time.Time // of far, where there is no terminal
+	why   string    // a machine that is up was not reached, when that was last told
 	stop  chan struct{}
 	gone  chan struct{}
 }
@@ -70,6 +71,8 @@ func (t *tracker) event(e runctl.Event) {
 		t.say.sayf("%s: refused by %s: %s", t.name, e.Provider, problem(e.Err))
 	case runctl.EventAdopted:
 		t.say.sayf("%s: found machine %s", t.name, e.ID)
+	case runctl.EventCall:
+		t.unreached(e)
 	}
 	next, ok := after[e.Name]
 	if !ok {
@@ -93,6 +96,26 @@ func (t *tracker) event(e runctl.Event) {
 	}
 	t.mu.Unlock()
 	t.draw()
+}
+
+// bootTime is how long a machine that is up may take to let anybody in before it is worth a line.
+const bootTime = 90 * time.Second
+
+// unreached tells why a machine lets nobody in yet: once, and again when the reason is another.
+func (t *tracker) unreached(e runctl.Event) {
+	if e.Op != "connect" || e.Err == nil {
+		return
+	}
+	why := problem(e.Err)
+	t.mu.Lock()
+	tell := t.phase == after[runctl.EventRunning] && t.now().Sub(t.since) >= bootTime && why != t.why
+	if tell {
+		t.why = why
+	}
+	t.mu.Unlock()
+	if tell {
+		t.say.sayf("%s: not reached yet: %s", t.name, why)
+	}
 }
 
 func (t *tracker) draw() {

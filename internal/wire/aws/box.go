@@ -66,6 +66,9 @@ func (i *instance) plug() {
 		b.keys = append(b.keys, i.key.line)
 	}
 	b.furnish()
+	for _, v := range i.volumes {
+		b.insert(v)
+	}
 	i.box = b
 	i.f.busy.Add(1)
 	go func() {
@@ -122,6 +125,7 @@ func (b *box) furnish() {
 	}
 	_ = os.WriteFile(filepath.Join(b.dir, "bin", "session"), fmt.Appendf(nil, "#!/bin/sh\nc=$SSH_ORIGINAL_COMMAND\n"+
 		"case $c in *%s* | *%s*) c=$(printf %%s \"$c\" | sed '%s') ;; esac\nexec sh -c \"$c\"\n", systemPlaces[0], systemPlaces[1], swap), 0o755)
+	b.furnishDisks()
 	host := filepath.Join(b.dir, "etc/ssh/ssh_host_ed25519_key")
 	if _, err := os.Stat(host); err != nil {
 		pub, key, _ := ed25519.GenerateKey(rand.Reader)
@@ -151,7 +155,7 @@ func (b *box) own(script []byte) []byte {
 
 func (b *box) env() []string {
 	return append([]string{"PATH=" + filepath.Join(b.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + b.home, "TMPDIR=" + filepath.Join(b.dir, "tmp"),
-		"RUNCTL_ROOT=" + filepath.Join(b.home, ".runctl"), "RUNCTL_END_WAIT=86400", "RUNCTL_SYSROOT=" + b.dir, "INSTANCE_ID=" + b.i.id, mark + "=" + b.dir}, b.real.Env...)
+		"RUNCTL_ROOT=" + filepath.Join(b.home, ".runctl"), "RUNCTL_END_WAIT=86400", "RUNCTL_SYSROOT=" + b.dir, "RUNCTL_MOUNTS=" + b.mounts(), "INSTANCE_ID=" + b.i.id, mark + "=" + b.dir}, b.real.Env...)
 }
 
 // start starts a program on the machine, unless it is off.

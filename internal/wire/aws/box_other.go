@@ -25,6 +25,7 @@ func (i *instance) plug() {
 func (i *instance) unplug()             {}
 func (i *instance) reboot()             { i.boots++ }
 func (b *box) console() []byte          { return nil }
+func (b *box) insert(*volume)           {}
 func (b *box) reach(port string) string { return port }
 func (b *box) execute(string, string, time.Duration, func(int, string, string, string)) (stop func()) {
 	return nil

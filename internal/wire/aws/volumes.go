@@ -152,6 +152,9 @@ func (x *exchange) attachVolume() (params, *refusal) {
 	}
 	v.attached, v.device, v.at, v.goes = i, device, second(time.Now()), false
 	i.volumes = append(i.volumes, v)
+	if i.box != nil && i.state == "running" {
+		i.box.insert(v)
+	}
 	return v.attachment("attaching"), nil
 }
 
