@@ -107,6 +107,8 @@ func TestOnlyWhatNoWaitMendsIsToldAsSuch(t *testing.T) {
 		"the credentials allow neither":          {command: denied, session: denied, kind: runctl.ErrInvalid},
 		"nor what was chosen":                    {command: denied, session: denied, road: RoadSSM, kind: runctl.ErrInvalid},
 		"they did when it was entered":           {command: denied, session: denied, met: true, kind: runctl.ErrAuth},
+		"nor what was chosen then":               {session: denied, road: RoadSSM, met: true, kind: runctl.ErrAuth},
+		"they are too old for sessions":          {session: `{"__type":"ExpiredTokenException"}`, met: true, kind: runctl.ErrAuth},
 		"the credentials are no credentials now": {command: `{"__type":"ExpiredTokenException"}`, kind: runctl.ErrAuth},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -130,6 +132,9 @@ func TestOnlyWhatNoWaitMendsIsToldAsSuch(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, row.kind, e.Kind, "%v", err)
 			assert.Equal(t, row.asked, s.count("DescribeInstanceInformation"))
+			if row.met {
+				assert.Equal(t, row.road == "" && row.session == denied, s.count("SendCommand") > 0, "Run Command is for who chose nothing and may not start sessions")
+			}
 			if e.Kind == runctl.ErrInvalid {
 				assert.ErrorContains(t, err, "RUNCTL_AWS_ROAD")
 			}
@@ -159,6 +164,7 @@ func TestAnotherMachinesHostKeysAndThoseOfACommandThatDidNotEndAreNotBelieved(t 
 			s.does("GetCommandInvocation", func(url.Values) (int, string) { return 200, row.reply })
 			trust, err := p.readTrust(t.Context(), entered())
 			sent := s.last("SendCommand").Get("")
+			assert.Contains(t, sent, `"executionTimeout":["60"]`)
 			assert.Contains(t, sent, `"InstanceIds":["`+oneID+`"]`)
 			assert.Contains(t, sent, keyCommand)
 			if row.good {
@@ -170,4 +176,23 @@ func TestAnotherMachinesHostKeysAndThoseOfACommandThatDidNotEndAreNotBelieved(t 
 			assert.Zero(t, trust, what)
 		})
 	}
+}
+
+func TestAMachineIsEnteredAtItsAddressByWhoWasLetIn(t *testing.T) {
+	s, p := newStub(t, func(c *Config) {
+		c.Road, c.SSHFrom = RoadSSH, []string{"198.51.100.7/32"}
+		c.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
+	})
+	s.says("DescribeInstances", described(instanceXML(oneID, "running", "<ipAddress>192.0.2.9</ipAddress><tagSet><item><key>runctl:owner</key><value>me</value></item></tagSet>"+
+		"<groupSet><item><groupId>"+ownGroup+"</groupId><groupName>runctl-me</groupName></item></groupSet>")))
+	a := signer(t)
+	a.HostKey = hostKey
+	withRules(s)
+	_, err := p.Connect(t.Context(), runctl.Instance{ID: oneID}, a)
+	assert.ErrorContains(t, err, "no route")
+	assert.Equal(t, 1, s.count("AuthorizeSecurityGroupIngress"))
+	s.refuses("DescribeSecurityGroups", 403, "UnauthorizedOperation")
+	p.rules.clear()
+	_, err = p.Connect(t.Context(), runctl.Instance{ID: oneID}, a)
+	assert.ErrorIs(t, err, runctl.ErrAuth, "who cannot be let in does not try")
 }

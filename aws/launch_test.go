@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/url"
 	"strings"
@@ -134,11 +135,15 @@ func TestWhatEC2CannotDoIsRefusedBeforeAnythingIsSent(t *testing.T) {
 		"a profile that is none":        with(LaunchOptions{InstanceProfile: "a b"}),
 		"a tag of ours":                 with(LaunchOptions{Tags: map[string]string{"runctl:owner": "you"}}),
 		"a tag of AWS's":                with(LaunchOptions{Tags: map[string]string{"AWS:x": "y"}}),
-		"a volume that is none":         volume(Volume{ID: "data", Path: "/data"}),
-		"a volume over the system":      volume(Volume{ID: "vol-00000001", Path: "/usr"}),
-		"a volume at a path with dots":  volume(Volume{ID: "vol-00000001", Path: "/data/../etc"}),
-		"a volume twice":                volume(Volume{ID: "vol-00000001", Path: "/a"}, Volume{ID: "vol-00000001", Path: "/b"}),
-		"two volumes at one place":      volume(Volume{ID: "vol-00000001", Path: "/a"}, Volume{ID: "vol-00000002", Path: "/a"}),
+		"a long name of a tag":          with(LaunchOptions{Tags: map[string]string{strings.Repeat("n", 129): "v"}}),
+		"a long value of a tag":         with(LaunchOptions{Tags: map[string]string{"n": strings.Repeat("v", 257)}}),
+		"more volumes than fit": volume(Volume{ID: "vol-00000001", Path: "/a"}, Volume{ID: "vol-00000002", Path: "/b"}, Volume{ID: "vol-00000003", Path: "/c"},
+			Volume{ID: "vol-00000004", Path: "/d"}, Volume{ID: "vol-00000005", Path: "/e"}, Volume{ID: "vol-00000006", Path: "/f"}),
+		"a volume that is none":        volume(Volume{ID: "data", Path: "/data"}),
+		"a volume over the system":     volume(Volume{ID: "vol-00000001", Path: "/usr"}),
+		"a volume at a path with dots": volume(Volume{ID: "vol-00000001", Path: "/data/../etc"}),
+		"a volume twice":               volume(Volume{ID: "vol-00000001", Path: "/a"}, Volume{ID: "vol-00000001", Path: "/b"}),
+		"two volumes at one place":     volume(Volume{ID: "vol-00000001", Path: "/a"}, Volume{ID: "vol-00000002", Path: "/a"}),
 	} {
 		t.Run(what, func(t *testing.T) {
 			s, p := newStub(t)
@@ -184,6 +189,7 @@ func TestAnEditThatBreaksAPromiseIsRefused(t *testing.T) {
 		"another zone":        func(in *ec2.RunInstancesInput) { in.Placement.AvailabilityZone = awssdk.String("eu-west-1c") },
 		"no tags":             func(in *ec2.RunInstancesInput) { in.TagSpecifications = nil },
 		"volumes of nobody":   func(in *ec2.RunInstancesInput) { in.TagSpecifications = in.TagSpecifications[:1] },
+		"another mark":        func(in *ec2.RunInstancesInput) { in.TagSpecifications[0].Tags[1].Value = awssdk.String(label + "x") },
 		"another owner":       func(in *ec2.RunInstancesInput) { in.TagSpecifications[0].Tags[2].Value = awssdk.String("you") },
 		"only asking":         func(in *ec2.RunInstancesInput) { in.DryRun = awssdk.Bool(true) },
 	} {
@@ -247,4 +253,52 @@ func TestACanceledLaunchThatWasNotSentHasStartedNothing(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	assert.True(t, e.NotStarted)
 	assert.True(t, errors.Is(err, context.Canceled))
+}
+
+func TestASpotMachineIsToldWhereToHearOfItsEnd(t *testing.T) {
+	for _, m := range []runctl.Market{runctl.OnDemand, runctl.Spot} {
+		s, p := newStub(t)
+		_, err := p.Launch(t.Context(), h100(m))
+		require.NoError(t, err)
+		data, err := base64.StdEncoding.DecodeString(s.last("RunInstances").Get("UserData"))
+		require.NoError(t, err)
+		assert.Equal(t, m == runctl.Spot, strings.Contains(string(data), "\n"+noticeLine+"\n"), m)
+	}
+}
+
+func TestWhatALaunchAsksForComesBeforeWhatIsConfigured(t *testing.T) {
+	const arn = "arn:aws:iam::123456789012:instance-profile/mine"
+	s, p := newStub(t, func(c *Config) {
+		c.Image, c.InstanceProfile, c.KeyName, c.SecurityGroups = "ami-0000000000000c86", "configured", "configured", []string{"sg-000000000000000cc"}
+	})
+	req := h100(runctl.OnDemand)
+	req.Offer.Price, req.Offer.GPU = runctl.Price{}, runctl.GPU{}
+	_, err := p.Launch(t.Context(), req)
+	require.NoError(t, err)
+	v := s.last("RunInstances")
+	assert.Equal(t, []string{"ami-0000000000000c86", "configured", "configured", "sg-000000000000000cc"},
+		[]string{v.Get("ImageId"), v.Get("IamInstanceProfile.Name"), v.Get("KeyName"), v.Get("SecurityGroupId.1")})
+	for name := range v {
+		assert.False(t, strings.HasSuffix(name, ".Value") && v.Get(name) == "", "%s: a tag of nothing", name)
+	}
+	req.Token = "own"
+	req.Options = []runctl.LaunchOption{LaunchOptions{Image: "ami-0000000000000d86", InstanceProfile: arn, KeyName: "own", SecurityGroups: []string{"sg-000000000000000dd"}}}
+	_, err = p.Launch(t.Context(), req)
+	require.NoError(t, err)
+	v = s.last("RunInstances")
+	assert.Equal(t, []string{"ami-0000000000000d86", arn, "", "own", "sg-000000000000000dd"},
+		[]string{v.Get("ImageId"), v.Get("IamInstanceProfile.Arn"), v.Get("IamInstanceProfile.Name"), v.Get("KeyName"), v.Get("SecurityGroupId.1")})
+}
+
+func TestWhatIsGoneIsLookedUpAgainByTheNextLaunch(t *testing.T) {
+	for code, action := range map[string]string{"InvalidAMIID.NotFound": "DescribeImages", "InvalidSubnetID.NotFound": "DescribeSubnets"} {
+		s, p := newStub(t, func(c *Config) { c.Subnets = []string{"subnet-000000000000000b1"} })
+		s.says("DescribeSubnets", "<subnetSet><item><subnetId>subnet-000000000000000b1</subnetId><vpcId>vpc-2</vpcId><availabilityZone>eu-west-1b</availabilityZone></item></subnetSet>")
+		s.refuses("RunInstances", 400, code)
+		for range 2 {
+			_, err := p.Launch(t.Context(), h100(runctl.OnDemand))
+			require.ErrorIs(t, err, runctl.ErrInvalid)
+		}
+		assert.Equal(t, 2, s.count(action), code)
+	}
 }

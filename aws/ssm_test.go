@@ -1,6 +1,8 @@
 package aws
 
 import (
+	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,6 +31,9 @@ func TestASessionsTokenIsShownOverTLSAlone(t *testing.T) {
 	assert.Equal(t, 2, len(s.calls), "and nobody else was called")
 	p.sdk.BaseEndpoint = awssdk.String("http://127.0.0.1:4566")
 	assert.NoError(t, p.checkStream("ws://127.0.0.1:4566/x"), "but for an endpoint that was typed so")
+	assert.Error(t, p.checkStream("wss:///v1/data-channel"))
+	p.sdk.BaseEndpoint = awssdk.String("https://127.0.0.1:4566")
+	assert.Error(t, p.checkStream("ws://127.0.0.1:4566/x"))
 	assert.Error(t, p.checkStream(""))
 	assert.Error(t, p.checkStream("http://127.0.0.1/"))
 }
@@ -126,4 +131,57 @@ func FuzzFingerprints(f *testing.F) {
 			assert.True(t, strings.HasPrefix(p, "SHA256:"))
 		}
 	})
+}
+
+func TestASessionThatCannotBeUsedIsEndedWhoeverHasLeft(t *testing.T) {
+	s, p := newStub(t, func(c *Config) { c.SSHPort = 2222 })
+	ctx, leave := context.WithCancel(t.Context())
+	s.does("StartSession", func(url.Values) (int, string) {
+		return 200, `{"SessionId":"me-1","StreamUrl":"wss://ssmmessages.example/v1/data-channel/me-1","TokenValue":"the-token"}`
+	})
+	s.does("ssmmessages.example", func(url.Values) (int, string) { leave(); return 500, "" })
+	s.does("TerminateSession", func(url.Values) (int, string) { return 200, `{"SessionId":"me-1"}` })
+	_, err := p.session(ctx, oneID)
+	require.Error(t, err)
+	assert.Equal(t, 1, s.count("TerminateSession"))
+	assert.Contains(t, s.last("StartSession").Get(""), `"portNumber":["2222"]`)
+}
+
+func TestACommandWhoseCallerLeavesIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := newStub(t)
+		ctx, leave := context.WithCancel(t.Context())
+		s.does("SendCommand", func(url.Values) (int, string) { return 200, `{"Command":{"CommandId":"c-1"}}` })
+		s.does("GetCommandInvocation", func(url.Values) (int, string) {
+			leave()
+			return 200, invoked(`"Status":"InProgress","ResponseCode":-1`)
+		})
+		s.does("CancelCommand", func(url.Values) (int, string) { return 200, `{}` })
+		_, err := p.command(ctx, oneID, "sleep 1000", time.Hour)
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Contains(t, s.last("CancelCommand").Get(""), `"c-1"`)
+		s.does("SendCommand", func(url.Values) (int, string) { return 200, `{"Command":{}}` })
+		_, err = p.command(t.Context(), oneID, "true", time.Hour)
+		assert.ErrorContains(t, err, "not said which")
+		assert.Equal(t, 1, s.count("GetCommandInvocation"))
+	})
+}
+
+func TestWhatAMachinePrintedIsWholeOrAnError(t *testing.T) {
+	key := newSeal()
+	good, err := key.encrypt([]byte("outerr"))
+	require.NoError(t, err)
+	code, out, errs, err := key.printed("255 3 3\n" + good)
+	require.NoError(t, err)
+	assert.Equal(t, []any{255, "out", "err"}, []any{code, string(out), string(errs)})
+	code, _, _, err = key.printed("- 3 3\n" + good)
+	require.NoError(t, err)
+	assert.Equal(t, -1, code)
+	raw, err := base64.StdEncoding.DecodeString(good)
+	require.NoError(t, err)
+	for what, text := range map[string]string{"shorter": "0 3 2\n" + good, "longer": "0 3 4\n" + good, "a code that is none": "256 3 3\n" + good, "no head": good,
+		"cut": "0 3 3\n" + good[:len(good)-4], "no salt": "0 0 0\n" + base64.StdEncoding.EncodeToString(raw[:12]), "another format": "0 3 3\n" + base64.StdEncoding.EncodeToString(append([]byte("Peppered"), raw[8:]...))} {
+		_, _, _, err := key.printed(text)
+		assert.Error(t, err, what)
+	}
 }

@@ -115,7 +115,7 @@ func (a *Agent) pump(c *channel, port net.Conn) {
 	b := make([]byte, pieceSize)
 	for n := 1; ; n++ {
 		size, err := port.Read(b)
-		if size > 0 && c.send(c.ctx, payloadOutput, append([]byte(nil), b[:size]...)) != nil {
+		if size > 0 && c.send(c.ctx, payloadOutput, b[:size]) != nil {
 			return
 		}
 		if a.Pause && n%64 == 0 {

@@ -87,7 +87,7 @@ func (c *channel) run() {
 // cause is why it has ended.
 func (c *channel) cause() error { return context.Cause(c.ctx) }
 
-// send puts one payload under way, in the order of the calls, of which there is one at a time. It waits while too many
+// send puts a copy of one payload under way, in the order of the calls, of which there is one at a time. It waits while too many
 // are, until the channel or ctx ends.
 func (c *channel) send(ctx context.Context, typ uint32, payload []byte) error {
 	for {
@@ -141,7 +141,7 @@ func (c *channel) flushed(ctx context.Context) {
 // read takes messages off the websocket, until there are no more. What has come is delivered before the end is.
 func (c *channel) read() error {
 	for {
-		kind, b, err := c.ws.Read(c.ctx)
+		_, b, err := c.ws.Read(c.ctx)
 		if err != nil {
 			if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
 				c.over(io.EOF)
@@ -149,9 +149,6 @@ func (c *channel) read() error {
 			c.over(fmt.Errorf("the data channel was cut: %w", err))
 			<-c.ctx.Done()
 			return c.cause()
-		}
-		if kind != websocket.MessageBinary {
-			continue
 		}
 		if m, err := decode(b); err == nil { // one that is damaged comes again, as if it had been lost
 			c.handle(m)

@@ -1,6 +1,8 @@
 package ssmsession
 
 import (
+	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +153,7 @@ func TestATimeInWhichTheOtherSideIsAwayDoesNotCount(t *testing.T) {
 		assert.Len(t, c.wake, 1, "there is something to write")
 		seqs, _ = written(t, c)
 		assert.Equal(t, []int64{0}, seqs, "it is not given up, and comes at once")
+		<-time.After(time.Second)
 		c.handle(acknowledgement(inputStream, 0))
 		assert.Zero(t, c.rtt, "which of the two arrived is not known")
 		c.handle(message{kind: pausePublication})
@@ -167,4 +170,38 @@ func TestTheFirstReasonForAnEndCountsAndNothingIsWrittenAfterIt(t *testing.T) {
 	seqs, wait := written(t, c)
 	assert.Empty(t, seqs)
 	assert.Equal(t, time.Hour, wait)
+}
+
+func TestWhoSendsTooMuchWaitsUntilSomethingIsAcknowledgedOrTheCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := idle(window)
+		c.sent[0].first = time.Now()
+		c.ctx = t.Context()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(t, c.send(ctx, payloadOutput, []byte("x")), context.DeadlineExceeded)
+		assert.Len(t, c.sent, window)
+		done := make(chan error)
+		go func() { done <- c.send(t.Context(), payloadOutput, []byte("x")) }()
+		synctest.Wait()
+		c.handle(acknowledgement(inputStream, 0))
+		assert.NoError(t, <-done)
+		assert.Len(t, c.sent, window)
+	})
+}
+
+func TestWhatWasTakenMakesRoomForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := idle(0)
+		ctx, stop := context.WithCancelCause(t.Context())
+		c.ctx = ctx
+		c.take = func(message) error { return nil }
+		ended := make(chan error)
+		go func() { ended <- c.deliver() }()
+		c.handle(message{kind: outputStream, typ: payloadOutput, payload: []byte("hello")})
+		synctest.Wait()
+		assert.Zero(t, c.unread)
+		stop(io.ErrClosedPipe)
+		assert.ErrorIs(t, <-ended, io.ErrClosedPipe)
+	})
 }

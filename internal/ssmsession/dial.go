@@ -89,6 +89,11 @@ func (c *Conn) take(ch *channel, m message) error {
 		if err := ch.send(ch.ctx, payloadHandshakeResponse, marshal(answer)); err != nil {
 			return err
 		}
+		if wrong != nil { // the agent is to hear of it
+			ctx, cancel := context.WithTimeout(ch.ctx, goodbye)
+			defer cancel()
+			ch.flushed(ctx)
+		}
 		return wrong
 	case payloadHandshakeComplete:
 		c.once.Do(func() { close(c.ready) })
@@ -113,7 +118,7 @@ func (c *Conn) pump() {
 	for err == nil {
 		var n int
 		if n, err = c.far.Read(b); n > 0 {
-			if failed := c.ch.send(c.ch.ctx, payloadOutput, append([]byte(nil), b[:n]...)); failed != nil {
+			if failed := c.ch.send(c.ch.ctx, payloadOutput, b[:n]); failed != nil {
 				err = failed
 			}
 		}

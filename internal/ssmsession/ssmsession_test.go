@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -117,6 +118,11 @@ func TestTheEndOfTheMachinesSideComesAfterAllThatItSent(t *testing.T) {
 	})
 }
 
+// nowhere is a network without anybody.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }
+
 func TestWhatCannotBeConnectedIsSaidInOneErrorWithoutTheToken(t *testing.T) {
 	for name, c := range map[string]struct {
 		agent   Agent
@@ -132,6 +138,7 @@ func TestWhatCannotBeConnectedIsSaidInOneErrorWithoutTheToken(t *testing.T) {
 		"a wrong token":                    {port: echo, token: "another", says: "cut"},
 		"an agent that says nothing":       {agent: Agent{Mute: true}, port: echo, says: "does not answer", expires: true},
 		"no data channel":                  {port: echo, path: "/gone", says: "status 404"},
+		"nobody at the address":            {port: echo, path: "/nowhere", says: "cannot be opened"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -139,15 +146,18 @@ func TestWhatCannotBeConnectedIsSaidInOneErrorWithoutTheToken(t *testing.T) {
 				if c.token != "" {
 					w.session.Token = c.token
 				}
-				if c.path != "" {
-					tr := new(memnet.Net).Serve(t, "ssm.test", http.NotFoundHandler())
-					w.session.Client = &http.Client{Transport: tr}
+				switch c.path {
+				case "/gone":
+					w.session.Client = &http.Client{Transport: new(memnet.Net).Serve(t, "ssm.test", http.NotFoundHandler())}
+				case "/nowhere":
+					w.session.Client = &http.Client{Transport: nowhere{}}
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
 				_, err := Dial(ctx, w.session)
 				require.ErrorContains(t, err, c.says)
 				assert.NotContains(t, err.Error(), token)
+				assert.NotContains(t, err.Error(), "me-0123", "nor with the session's name")
 				assert.Equal(t, c.expires, errors.Is(err, context.DeadlineExceeded))
 			})
 		})
@@ -180,17 +190,10 @@ func TestAnAgentThatIsGoneIsNoticedAndCloseDoesNotHang(t *testing.T) {
 
 func TestAnAgentThatAcknowledgesNothingIsGivenUpAfterAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := new(memnet.Net).Serve(t, "ssm.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			ws := accepted(t, rw, r)
-			defer ws.CloseNow()
-			put(ws, message{kind: outputStream, typ: payloadHandshakeComplete, created: time.Now(), payload: []byte("{}")})
-			for {
-				if _, _, err := ws.Read(r.Context()); err != nil {
-					return
-				}
-			}
+		c, err := Dial(t.Context(), scripted(t, func(ctx context.Context, ws *websocket.Conn) {
+			begun(ws)
+			rest(ctx, ws)
 		}))
-		c, err := Dial(t.Context(), Session{URL: "ws://ssm.test/", Token: token, Client: &http.Client{Transport: tr}})
 		require.NoError(t, err)
 		_, err = c.Write([]byte("hello"))
 		require.NoError(t, err)
@@ -206,27 +209,18 @@ func TestNothingIsSentToAnAgentThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := make(chan message, 64)
 		resume := make(chan bool)
-		tr := new(memnet.Net).Serve(t, "ssm.test", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			ws := accepted(t, rw, r)
-			defer ws.CloseNow()
-			put(ws, message{kind: outputStream, typ: payloadHandshakeComplete, created: time.Now(), payload: []byte("{}")})
+		c, err := Dial(t.Context(), scripted(t, func(ctx context.Context, ws *websocket.Conn) {
+			begun(ws)
 			put(ws, message{kind: pausePublication})
 			go func() {
-				for {
-					_, b, err := ws.Read(r.Context())
-					if err != nil {
-						return
-					}
-					if m, err := decode(b); err == nil && m.kind == inputStream {
-						got <- m
-					}
+				for m := get(ctx, ws); m != nil; m = get(ctx, ws) {
+					got <- *m
 				}
 			}()
 			<-resume
 			put(ws, message{kind: startPublication})
 			<-resume
 		}))
-		c, err := Dial(t.Context(), Session{URL: "ws://ssm.test/", Token: token, Client: &http.Client{Transport: tr}})
 		require.NoError(t, err)
 		synctest.Wait()
 		_, err = c.Write([]byte("hello"))
@@ -267,12 +261,32 @@ func TestMessagesThatAreCutOrDamagedAreRefused(t *testing.T) {
 		"another byte":   func(b []byte) []byte { b[len(b)-1]++; return b },
 		"header too big": func(b []byte) []byte { b[0] = 0xff; return b },
 		"header small":   func(b []byte) []byte { b[3] = 4; return b },
-		"no kind":        func(b []byte) []byte { copy(b[atKind:], strings.Repeat(" ", 32)); return b },
-		"below zero":     func(b []byte) []byte { b[atSeq] = 0xff; return b },
+		"a pause with a header that is small": func(b []byte) []byte {
+			copy(b[atKind:atSchema], pausePublication+strings.Repeat(" ", 32))
+			b[3] = 4
+			return b
+		},
+		"without its payload": func(b []byte) []byte { return b[:atPayload] },
+		"no kind":             func(b []byte) []byte { copy(b[atKind:], strings.Repeat(" ", 32)); return b },
+		"below zero":          func(b []byte) []byte { b[atSeq] = 0xff; return b },
 	} {
 		_, err := decode(change(append([]byte(nil), good...)))
 		assert.Error(t, err, name)
 	}
+}
+
+func TestWhatAServiceSaysOfAPauseAndHowItFillsUpAKindIsTaken(t *testing.T) {
+	b := message{kind: pausePublication}.encode()
+	b[atLength+3], b[atDigest] = 9, 0xff
+	m, err := decode(b)
+	require.NoError(t, err)
+	assert.Equal(t, pausePublication, m.kind)
+	b = message{kind: acknowledge, payload: []byte("{}")}.encode()
+	copy(b[atKind:atSchema], append([]byte(acknowledge), make([]byte, 32)...))
+	m, err = decode(b)
+	require.NoError(t, err)
+	assert.Equal(t, acknowledge, m.kind)
+	assert.Less(t, len(printable(strings.Repeat("x", 1000))), 300)
 }
 
 func FuzzDecode(f *testing.F) {
