@@ -92,7 +92,7 @@ var codes = map[string]rule{
 	"OperationNotSupported": wrong, "NonEBSInstance": wrong, "SnapshotCopyUnsupported": wrong, "AccountDisabled": keys, "Client.InvalidAMIID": wrong,
 }
 
-// prefixes are families of codes; the longest that fits decides.
+// prefixes are families of codes; none begins another.
 var prefixes = map[string]rule{"Invalid": wrong, "Missing": wrong, "Malformed": wrong}
 
 // statuses are what is left to go by when a reply has no code that can be read.
@@ -130,22 +130,16 @@ func classify(err error) error {
 	return err
 }
 
-// ruleOf finds what a code means. SSM's have a namespace before a '#', and some clouds like EC2 put "Client." or "Server."
-// before it.
+// ruleOf finds what a code means. Some clouds like EC2 put "Client." or "Server." before it.
 func ruleOf(code string, status int) (rule, bool) {
-	code = code[strings.LastIndexByte(code, '#')+1:]
 	code = strings.TrimPrefix(strings.TrimPrefix(code, "Client."), "Server.")
 	if r, ok := codes[code]; ok {
 		return r, true
 	}
-	best, found := "", false
-	for p := range prefixes {
-		if strings.HasPrefix(code, p) && len(p) > len(best) && status < 500 {
-			best, found = p, true
+	for p, r := range prefixes {
+		if strings.HasPrefix(code, p) && status < 500 {
+			return r, true
 		}
-	}
-	if found {
-		return prefixes[best], true
 	}
 	r, ok := statuses[status]
 	return r, ok

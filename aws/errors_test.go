@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
@@ -61,6 +63,7 @@ func TestEveryRefusalSaysWhatItCondemnsAndWhetherSomethingStarted(t *testing.T) 
 		{400, "InvalidSomethingOfTomorrow", runctl.ErrInvalid, runctl.ScopeRequest, false},
 		{400, "VPCIdNotSpecified", runctl.ErrInvalid, runctl.ScopeRequest, false},
 		{400, "Client.InstanceLimitExceeded", runctl.ErrQuota, runctl.ScopeRegion, false},
+		{500, "Server.InsufficientInstanceCapacity", runctl.ErrCapacity, runctl.ScopeZone, false},
 		{500, "InternalError", runctl.ErrUnavailable, runctl.ScopeUnknown, true},
 		{503, "Unavailable", runctl.ErrUnavailable, runctl.ScopeUnknown, true},
 		{500, "InvalidState.OfTheirs", "", 0, true}, // a family of codes counts only for what EC2 blames us for
@@ -129,6 +132,7 @@ func TestOnlyAConnectionThatNeverCameAboutProvesThatNothingWasSent(t *testing.T)
 		proves bool
 	}{
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, true},
+		{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}, true},
 		{&net.OpError{Op: "read", Err: errors.New("connection reset")}, false},
 		{&net.OpError{Op: "write", Err: errors.New("broken pipe")}, false},
 		{errors.New("EOF"), false},
@@ -221,4 +225,28 @@ func (z *zeros) Read(p []byte) (int, error) {
 	}
 	z.n += len(p)
 	return len(p), nil
+}
+
+func TestHowLongAReplyAsksToBeLeftAloneIsPassedOn(t *testing.T) {
+	s, p := newStub(t)
+	_, err := p.Launch(t.Context(), h100(runctl.OnDemand))
+	require.NoError(t, err)
+	s.over = tripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 503, Body: io.NopCloser(strings.NewReader(refusal("RequestLimitExceeded"))), Request: r,
+			Header: http.Header{"Content-Type": {"text/xml"}, "Retry-After": {"7"}}}, nil
+	})
+	req := h100(runctl.OnDemand)
+	req.Token = "next"
+	_, err = p.Launch(t.Context(), req)
+	var e *runctl.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, []any{runctl.ErrRateLimit, 7 * time.Second}, []any{e.Kind, e.RetryAfter})
+}
+
+func TestAnErrorOfOthersStaysAsItIs(t *testing.T) {
+	theirs := &runctl.Error{Kind: runctl.ErrNotFound}
+	var e *runctl.Error
+	require.ErrorAs(t, beforehand(theirs), &e)
+	assert.Equal(t, []any{runctl.ErrInvalid, true}, []any{e.Kind, e.NotStarted})
+	assert.Equal(t, &runctl.Error{Kind: runctl.ErrNotFound}, theirs)
 }

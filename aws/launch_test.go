@@ -207,15 +207,15 @@ func TestAnEditThatBreaksAPromiseIsRefused(t *testing.T) {
 
 func TestWhatFailsBeforeTheLaunchRequestHasStartedNothing(t *testing.T) {
 	for _, action := range []string{"GetParameter", "DescribeImages", "DescribeVpcs", "DescribeSecurityGroups", "CreateSecurityGroup"} {
-		t.Run(action, func(t *testing.T) {
+		for _, code := range []string{"SomethingNew", "OperationAborted"} { // what is not known, and what proves nothing of a launch
 			s, p := newStub(t)
-			s.does(action, func(url.Values) (int, string) { return 400, refusal("SomethingNew") })
+			s.does(action, func(url.Values) (int, string) { return 400, refusal(code) })
 			_, err := p.Launch(t.Context(), h100(runctl.OnDemand))
 			var e *runctl.Error
-			require.ErrorAs(t, err, &e)
-			assert.True(t, e.NotStarted)
-			assert.Zero(t, s.count("RunInstances"))
-		})
+			require.ErrorAs(t, err, &e, action)
+			assert.True(t, e.NotStarted, "%s: %s", action, code)
+			assert.Zero(t, s.count("RunInstances"), action)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,6 +166,10 @@ func TestTheWholeInternetMustBeTyped(t *testing.T) {
 	assert.Equal(t, "0.0.0.0/0", s.last("AuthorizeSecurityGroupIngress").Get("IpPermissions.1.IpRanges.1.CidrIp"))
 	assert.Zero(t, s.count("checkip.amazonaws.com"))
 
+	s, p = newStub(t)
+	withRules(s)
+	s.does("checkip.amazonaws.com", func(url.Values) (int, string) { return 503, "203.0.113.10" })
+	assert.ErrorIs(t, p.letIn(t.Context(), entered()), runctl.ErrUnavailable, "an error is no answer, whatever it says")
 	for _, answer := range []string{"0.0.0.0", "127.0.0.1", "169.254.169.254", "<html>", "", "10.0.0.1 10.0.0.2"} {
 		s, p := newStub(t)
 		withRules(s)
@@ -224,6 +229,70 @@ func TestAnOwnersGroupIsSweptWhenNothingIsInItAndNobodyElsesIs(t *testing.T) {
 	assert.Equal(t, "sg-0000000000000001", s.last("DeleteSecurityGroup").Get("GroupId"))
 	s.refuses("DeleteSecurityGroup", 400, "DependencyViolation")
 	assert.NoError(t, p.Sweep(t.Context(), "me"), "what is in use stays, and that is no error")
+	s.refuses("DeleteSecurityGroup", 400, "InvalidGroup.NotFound")
+	assert.NoError(t, p.Sweep(t.Context(), "me"), "nor is what somebody else has deleted")
 	s.refuses("DeleteSecurityGroup", 403, "UnauthorizedOperation")
 	assert.ErrorIs(t, p.Sweep(t.Context(), "me"), runctl.ErrAuth)
+}
+
+func TestEachVPCHasAGroupOfItsOwnAndTheFirstSubnetOfAZoneIsTaken(t *testing.T) {
+	s, p := newStub(t)
+	s.says("DescribeSubnets", "<subnetSet><item><subnetId>subnet-000000000000000b1</subnetId><vpcId>vpc-2</vpcId><availabilityZone>eu-west-1b</availabilityZone></item>"+
+		"<item><subnetId>subnet-000000000000000b2</subnetId><vpcId>vpc-3</vpcId><availabilityZone>eu-west-1b</availabilityZone></item></subnetSet>")
+	_, err := p.Launch(t.Context(), h100(runctl.OnDemand))
+	require.NoError(t, err)
+	assert.Equal(t, "is-default", s.last("DescribeVpcs").Get("Filter.1.Name"))
+	p.cfg.Subnets = []string{"subnet-000000000000000b1", "subnet-000000000000000b2"}
+	req := h100(runctl.OnDemand)
+	req.Token = "next"
+	_, err = p.Launch(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, "subnet-000000000000000b1", s.last("RunInstances").Get("SubnetId"))
+	assert.Equal(t, 2, s.count("CreateSecurityGroup"))
+	assert.Equal(t, "vpc-2", s.last("CreateSecurityGroup").Get("VpcId"))
+	assert.Equal(t, 1, s.count("DescribeVpcs"), "its own VPC is known by the subnet")
+	s.says("DeleteSecurityGroup", "<return>true</return>")
+	require.NoError(t, p.Sweep(t.Context(), "me"))
+	req.Token = "after the sweep"
+	_, err = p.Launch(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, 3, s.count("CreateSecurityGroup"))
+
+	s, p = newStub(t)
+	s.says("DescribeSecurityGroups", "<html>all is well</html>")
+	_, err = p.Launch(t.Context(), h100(runctl.OnDemand))
+	require.Error(t, err)
+	assert.Zero(t, s.count("CreateSecurityGroup"), "a page of a proxy's does not say that there is none")
+}
+
+func TestRulesOfOtherPortsAndProtocolsAreNotOurs(t *testing.T) {
+	rule := func(protocol, from, to string) string {
+		return "<item><ipProtocol>" + protocol + "</ipProtocol><fromPort>" + from + "</fromPort><toPort>" + to + "</toPort><ipRanges><item><cidrIp>203.0.113.9/32</cidrIp><description>" +
+			computer() + "</description></item></ipRanges></item>"
+	}
+	for what, row := range map[string]string{"another protocol": rule("udp", "22", "22"), "another port": rule("tcp", "443", "22"), "more ports": rule("tcp", "22", "443")} {
+		s, p := newStub(t, func(c *Config) { c.SSHFrom = []string{"203.0.113.9/32"} })
+		withRules(s)
+		s.says("DescribeSecurityGroups", "<securityGroupInfo><item><groupId>"+ownGroup+"</groupId><ipPermissions>"+row+"</ipPermissions></item></securityGroupInfo>")
+		require.NoError(t, p.letIn(t.Context(), entered()), what)
+		assert.Equal(t, 1, s.count("AuthorizeSecurityGroupIngress"), what)
+		assert.Zero(t, s.count("RevokeSecurityGroupIngress"), what)
+	}
+	s, p := newStub(t)
+	withRules(s, "2001:db8::7/128", computer())
+	seenAs(s, "2001:db8::7")
+	require.NoError(t, p.letIn(t.Context(), entered()))
+	assert.Zero(t, s.count("AuthorizeSecurityGroupIngress"), "it is let in already")
+
+	s, p = newStub(t)
+	withRules(s, "203.0.113.9/32", computer())
+	seenAs(s, "203.0.113.10")
+	s.refuses("RevokeSecurityGroupIngress", 400, "InvalidPermission.NotFound")
+	assert.NoError(t, p.letIn(t.Context(), entered()), "another process was faster")
+	s.says("DescribeSecurityGroups", "<securityGroupInfo><item><groupId>sg-0000000000000009</groupId></item></securityGroupInfo>")
+	p.rules.clear()
+	assert.ErrorIs(t, p.letIn(t.Context(), entered()), runctl.ErrInvalid, "the rules of another group say nothing of this one's")
+	if name, err := os.Hostname(); err == nil {
+		assert.NotContains(t, computer(), name)
+	}
 }

@@ -229,12 +229,15 @@ func TestPricesAreThoseOfAPlainLinuxMachineAndNoOthers(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, "p5.48xlarge", name)
 	assert.Equal(t, runctl.Money{Nanos: 98_320_000_000, Currency: "USD"}, m)
+	_, m, ok = parseProduct(strings.Replace(productJSON("p5", "cn-north-1", "7.5"), "USD", "CNY", 1), "cn-north-1")
+	assert.True(t, ok)
+	assert.Equal(t, runctl.Money{Nanos: 7_500_000_000, Currency: "CNY"}, m)
 	for what, text := range map[string]string{
 		"another region": productJSON("p5", "us-east-1", "1"), "Windows": productJSON("p5", "eu-west-1", "1", "operatingSystem", "Windows"),
 		"a dedicated host": productJSON("p5", "eu-west-1", "1", "tenancy", "Host"), "with SQL": productJSON("p5", "eu-west-1", "1", "preInstalledSw", "SQL Web"),
 		"a reserved place": productJSON("p5", "eu-west-1", "1", "capacitystatus", "UnusedCapacityReservation"), "a block": productJSON("p5", "eu-west-1", "1", "marketoption", "CapacityBlock"),
 		"nothing": productJSON("p5", "eu-west-1", "0.0000000000"), "negative": productJSON("p5", "eu-west-1", "-1"), "no number": productJSON("p5", "eu-west-1", "NaN"),
-		"too much": productJSON("p5", "eu-west-1", "99999999999"), "an exponent": productJSON("p5", "eu-west-1", "1e3"), "no JSON": "{",
+		"too much": productJSON("p5", "eu-west-1", "99999999999"), "more than a million": productJSON("p5", "eu-west-1", "1000001"), "an exponent": productJSON("p5", "eu-west-1", "1e3"), "no JSON": "{",
 		"by the month": strings.Replace(productJSON("p5", "eu-west-1", "1"), "Hrs", "Mo", 1), "another currency": strings.Replace(productJSON("p5", "eu-west-1", "1"), "USD", "XXX", 1),
 	} {
 		_, _, ok := parseProduct(text, "eu-west-1")
@@ -271,9 +274,44 @@ func FuzzAnOfferIsReadAsItIsWritten(f *testing.F) {
 }
 
 func TestACanceledQueryEndsAtOnce(t *testing.T) {
-	_, p := newStub(t)
+	s, p := newStub(t)
+	withCatalog(s)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	good := s.answer["GetProducts"]
+	s.does("GetProducts", func(v url.Values) (int, string) { cancel(); return good(v) })
 	_, err := p.Offers(ctx, runctl.OfferQuery{})
-	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorIs(t, err, context.Canceled, "who has gone is not told that prices are unknown")
+	_, err = p.Offers(t.Context(), runctl.OfferQuery{})
+	require.NoError(t, err)
+	_, err = p.Offers(ctx, runctl.OfferQuery{})
+	assert.ErrorIs(t, err, context.Canceled, "also where all is known")
+}
+
+func TestAQueryForWhatIsNotHereAsksForNothing(t *testing.T) {
+	s, p := newStub(t)
+	withCatalog(s)
+	for _, q := range []runctl.OfferQuery{{Regions: []string{"us-east-1"}}, {Road: runctl.RoadJob}} {
+		offers, err := p.Offers(t.Context(), q)
+		require.NoError(t, err)
+		assert.Empty(t, offers)
+	}
+	assert.Empty(t, s.calls)
+	for _, q := range []runctl.OfferQuery{{Regions: []string{"us-east-1", "eu-west-1"}, VCPU: 2}, {Road: runctl.RoadJob | runctl.RoadShell}} {
+		offers, err := p.Offers(t.Context(), q)
+		require.NoError(t, err)
+		assert.True(t, slices.ContainsFunc(offers, func(o runctl.Offer) bool { return o.Type == "c7g.large" }), "machines without GPUs too")
+	}
+	assert.Equal(t, "processor-info.supported-architecture", s.last("DescribeInstanceTypes").Get("Filter.1.Name"))
+}
+
+func TestAnOffersIDIsReadAsItIsWrittenOrNotAtAll(t *testing.T) {
+	const good = "p5.48xlarge/eu-west-1b/spot/x86_64/nvidia"
+	s, ok := parseShape(good)
+	assert.True(t, ok)
+	assert.Equal(t, shape{"p5.48xlarge", "eu-west-1b", runctl.Spot, "x86_64", true}, s)
+	for _, bad := range []string{"", "p5/eu-west-1b/spot/x86_64", good + "/x", "p5//spot/x86_64/plain", "/eu-west-1b/spot/x86_64/plain", "p5/eu-west-1b/block/x86_64/plain",
+		"p5/eu-west-1b//x86_64/plain", "p5/eu-west-1b/spot/i386/plain", "p5/eu-west-1b/spot/x86_64/amd", strings.Repeat("p", 200) + "/eu-west-1b/spot/x86_64/plain"} {
+		_, ok := parseShape(bad)
+		assert.False(t, ok, bad)
+	}
 }
