@@ -53,7 +53,7 @@ func TestTheFactoryTakesItsSettingsBeforeTheChain(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "AKIAWORK", v.AccessKeyID)
 
-	p, err = open("AWS_REGION", "us-west-2", "AWS_ACCESS_KEY_ID", "AKIAMINE", "AWS_SECRET_ACCESS_KEY", "mine", "AWS_ENDPOINT_URL", "http://127.0.0.1:1",
+	p, err = open("AWS_REGION", "us-west-2", "AWS_ACCESS_KEY_ID", "AKIAMINE", "AWS_SECRET_ACCESS_KEY", "mine", "AWS_ENDPOINT_URL", "http://127.0.0.1:1", "AWS_SESSION_TOKEN", "of-mine", "AWS_DEFAULT_REGION", "eu-west-3",
 		"RUNCTL_AWS_ROAD", "ssh", "RUNCTL_AWS_SSH_FROM", "10.0.0.0/8, 192.0.2.0/24", "RUNCTL_AWS_IMAGE", "ami-00000001", "RUNCTL_AWS_SUBNETS", "subnet-00000001,subnet-00000002",
 		"RUNCTL_AWS_SECURITY_GROUPS", "sg-00000001", "RUNCTL_AWS_INSTANCE_PROFILE", "runner", "RUNCTL_AWS_SSH_PORT", "2222")
 	require.NoError(t, err)
@@ -61,6 +61,13 @@ func TestTheFactoryTakesItsSettingsBeforeTheChain(t *testing.T) {
 	assert.Equal(t, "http://127.0.0.1:1", *p.sdk.BaseEndpoint)
 	assert.Equal(t, []any{RoadSSH, []string{"10.0.0.0/8", "192.0.2.0/24"}, "ami-00000001", []string{"subnet-00000001", "subnet-00000002"}, []string{"sg-00000001"}, "runner", int32(2222)},
 		[]any{p.cfg.Road, p.cfg.SSHFrom, p.cfg.Image, p.cfg.Subnets, p.cfg.SecurityGroups, p.cfg.InstanceProfile, p.cfg.SSHPort})
+
+	v, err = p.sdk.Credentials.Retrieve(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"AKIAMINE", "mine", "of-mine"}, []string{v.AccessKeyID, v.SecretAccessKey, v.SessionToken})
+	p, err = open("AWS_DEFAULT_REGION", "eu-west-3", "AWS_ACCESS_KEY_ID", "AKIAMINE", "AWS_SECRET_ACCESS_KEY", "mine")
+	require.NoError(t, err)
+	assert.Equal(t, "eu-west-3", p.cfg.Region)
 
 	_, err = open()
 	assert.ErrorContains(t, err, "AWS_REGION")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -205,7 +206,7 @@ func TestRepliesWithoutAnEndAndRedirectsAreRefused(t *testing.T) {
 	went := 0
 	s.over = tripper(func(r *http.Request) (*http.Response, error) {
 		went++
-		return &http.Response{StatusCode: 307, Body: http.NoBody, Request: r, Header: http.Header{"Location": {"https://elsewhere.example/"}}}, nil
+		return &http.Response{StatusCode: 302, Body: http.NoBody, Request: r, Header: http.Header{"Location": {"https://elsewhere.example/"}}}, nil
 	})
 	_, err = p.Launch(t.Context(), h100(runctl.OnDemand))
 	assert.Error(t, err)
@@ -249,4 +250,17 @@ func TestAnErrorOfOthersStaysAsItIs(t *testing.T) {
 	require.ErrorAs(t, beforehand(theirs), &e)
 	assert.Equal(t, []any{runctl.ErrInvalid, true}, []any{e.Kind, e.NotStarted})
 	assert.Equal(t, &runctl.Error{Kind: runctl.ErrNotFound}, theirs)
+}
+
+func TestAPageInThePlaceOfAReplyIsAnErrorAndAskedForOnce(t *testing.T) {
+	s, p := newStub(t)
+	went := 0
+	s.over = tripper(func(r *http.Request) (*http.Response, error) {
+		went++
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("<html>log in to the hotel's network</html>")), Request: r, Header: http.Header{}}, nil
+	})
+	_, err := p.List(t.Context(), runctl.ListQuery{})
+	assert.ErrorContains(t, err, "not EC2's")
+	assert.Equal(t, 1, went)
+	assert.Equal(t, 3*time.Second, careful(awshttp.NewBuildableClient().WithTimeout(3*time.Second)).Timeout)
 }

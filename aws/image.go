@@ -89,7 +89,7 @@ func imageOf(v *types.Image) (image, error) {
 	if v.RootDeviceType != types.DeviceTypeEbs || img.root == "" {
 		return img, invalid("Image: %s does not boot from a volume of EBS", clip(img.id))
 	}
-	if v.Platform == types.PlatformValuesWindows {
+	if strings.EqualFold(string(v.Platform), string(types.PlatformValuesWindows)) { // the API writes it with a small w
 		return img, invalid("Image: %s is Windows; machines need a POSIX shell", clip(img.id))
 	}
 	for _, d := range v.BlockDeviceMappings {

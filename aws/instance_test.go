@@ -147,7 +147,10 @@ func TestAMachineThatWasJustLaunchedIsNotTakenForGone(t *testing.T) {
 			assert.NotErrorIs(t, err, runctl.ErrNotFound)
 			assert.ErrorIs(t, p.Terminate(t.Context(), i.ID), runctl.ErrUnavailable)
 		}
-		later(settling)
+		later(settling - time.Second)
+		_, err = p.Get(t.Context(), i.ID)
+		assert.ErrorIs(t, err, runctl.ErrUnavailable)
+		later(time.Second)
 		_, err = p.Get(t.Context(), i.ID)
 		assert.ErrorIs(t, err, runctl.ErrNotFound)
 	})
@@ -201,4 +204,26 @@ func FuzzTagsOfOthersAreReadWithoutSurprises(f *testing.F) {
 		}
 		_ = changed(s)
 	})
+}
+
+func TestARecordIsReadAsItIs(t *testing.T) {
+	s, p := newStub(t)
+	s.says("DescribeInstances", described(instanceXML(oneID, "stopping", "<reason>User initiated (2026-11-02 10:04:05 GMT)</reason><ipAddress>192.0.2.9</ipAddress><privateIpAddress>10.1.2.3</privateIpAddress>")))
+	i, err := p.Get(t.Context(), oneID)
+	require.NoError(t, err)
+	assert.Equal(t, []any{"eu-west-1b", "eu-west-1", "192.0.2.9", runctl.StateStopping, runctl.OnDemand}, []any{i.Zone, i.Region, i.Addr, i.State, i.Market})
+	assert.True(t, i.Ended.IsZero(), "it has not ended yet")
+	p.cfg.Private = true
+	i, err = p.Get(t.Context(), oneID)
+	require.NoError(t, err)
+	assert.Equal(t, "10.1.2.3", i.Addr)
+}
+
+func TestTagsThatNoLaunchWritesSayNothing(t *testing.T) {
+	for _, s := range []string{"", "H100", "H100:8", ":8:1", "H100:0:1", "H100:1025:1", "H100:8:-1", "H100:8:x", "H100:8:1:1"} {
+		assert.Zero(t, parseGPU(s), s)
+	}
+	for _, s := range []string{"", "1 USD", "-1 USD 5", "1 EURO 5", "x USD 5", "1 USD x", "1 USD 5 5"} {
+		assert.Zero(t, parsePrice(s), s)
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -240,8 +242,18 @@ func TestAnImageMustSuitTheMachine(t *testing.T) {
 	assert.ErrorContains(t, named("ami-00000000000000b2", 0), "EBS")
 	s.does("GetParameter", func(url.Values) (int, string) { return 400, `{"__type":"ParameterNotFound"}` })
 	assert.ErrorContains(t, named("/my/image", 0), "there is no /my/image in eu-west-1")
-	s.says("GetParameter", `{"Parameter":{"Value":"https://example.com"}}`)
-	assert.ErrorContains(t, named("/my/other", 0), "not an AMI")
+	for n, value := range []string{"https://example.com", "/another/parameter", "ami-"} {
+		s.says("GetParameter", `{"Parameter":{"Value":"`+value+`"}}`)
+		assert.ErrorContains(t, named("/my/other/"+strconv.Itoa(n), 0), "not an AMI", value)
+	}
+	s.says("DescribeImages", strings.Replace(imageXML("ami-00000000000000b3", "x86_64", 8), "<rootDeviceType>", "<platform>windows</platform><rootDeviceType>", 1))
+	assert.ErrorContains(t, named("ami-00000000000000b3", 0), "Windows")
+	s.says("DescribeImages", imageXML("ami-00000000000000b4", "x86_64", 200))
+	require.NoError(t, named("ami-00000000000000b4", 0))
+	assert.Equal(t, "200", s.last("RunInstances").Get("BlockDeviceMapping.1.Ebs.VolumeSize"), "the image needs more than the usual")
+	s.says("DescribeImages", imageXML("ami-00000000000000b5", "x86_64", 8))
+	require.NoError(t, named("ami-00000000000000b5", 100<<10+1))
+	assert.Equal(t, "101", s.last("RunInstances").Get("BlockDeviceMapping.1.Ebs.VolumeSize"), "never less than was asked for")
 }
 
 func TestACanceledLaunchThatWasNotSentHasStartedNothing(t *testing.T) {
@@ -301,4 +313,25 @@ func TestWhatIsGoneIsLookedUpAgainByTheNextLaunch(t *testing.T) {
 		}
 		assert.Equal(t, 2, s.count(action), code)
 	}
+}
+
+func TestTheImageSuitsTheMachineAndIsTheNewestOfTheHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := newStub(t)
+		launch := func(driver bool, token string) {
+			req := h100(runctl.OnDemand)
+			req.Token, req.Offer.ID = token, shape{"p5.48xlarge", "eu-west-1b", runctl.OnDemand, "x86_64", driver}.String()
+			_, err := p.Launch(t.Context(), req)
+			require.NoError(t, err)
+		}
+		launch(true, "a")
+		assert.Contains(t, s.last("GetParameter").Get(""), "/deeplearning/ami/x86_64/")
+		launch(false, "b")
+		assert.Contains(t, s.last("GetParameter").Get(""), "/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64")
+		launch(true, "c")
+		assert.Equal(t, 2, s.count("GetParameter"))
+		later(imageAge + time.Second)
+		launch(true, "d")
+		assert.Equal(t, 3, s.count("GetParameter"))
+	})
 }

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"net/url"
 	"os"
@@ -213,6 +214,34 @@ func TestWhoAsksMeanwhileGetsTheSameAnswer(t *testing.T) {
 		v, err := m.get(t.Context(), "x", time.Minute, func(context.Context) (int, error) { return ask() })
 		require.NoError(t, err)
 		assert.Equal(t, 2, v)
+	})
+}
+
+func TestAQuestionThatIsStuckKeepsNobodyFromWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memo[int]
+		known := func(context.Context) (int, error) { return 7, nil }
+		_, err := m.get(t.Context(), "known", time.Hour, known)
+		require.NoError(t, err)
+		go func() {
+			_, err := m.get(t.Context(), "stuck", time.Hour, func(context.Context) (int, error) { later(time.Minute); return 0, errors.New("no answer") })
+			assert.Error(t, err)
+		}()
+		synctest.Wait()
+		began := time.Now()
+		v, err := m.get(t.Context(), "known", time.Hour, known)
+		require.NoError(t, err)
+		assert.Equal(t, 7, v)
+		assert.Zero(t, time.Since(began))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = m.get(ctx, "other", time.Hour, known)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(began), "who leaves does not wait")
+		later(2 * time.Hour)
+		_, err = m.get(t.Context(), "other", time.Hour, known)
+		require.NoError(t, err)
+		assert.Len(t, m.kept, 1, "what is too old is not kept for ever")
 	})
 }
 

@@ -111,7 +111,7 @@ func TestAQueryForGPUsAsksForNothingElse(t *testing.T) {
 	assert.Equal(t, []string{"p5.48xlarge/eu-west-1b/on-demand/x86_64/nvidia H100-SXM:8 192 2097152 98.32 USD AWS Pricing API"}, lines(offers))
 	assert.Equal(t, []string{"DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetProducts"}, s.calls)
 	assert.Contains(t, s.last("GetProducts").Get(""), "p5.48xlarge", "only what matches is asked the price of")
-	assert.Equal(t, "g*", s.last("DescribeInstanceTypes").Get("Filter.1.Value.1"))
+	assert.Equal(t, []string{"g*", "p*"}, []string{s.last("DescribeInstanceTypes").Get("Filter.1.Value.1"), s.last("DescribeInstanceTypes").Get("Filter.1.Value.2")})
 	_, err = p.Offers(t.Context(), runctl.OfferQuery{GPU: runctl.GPU{Model: "H100", Count: 8}})
 	require.NoError(t, err)
 	assert.Len(t, s.calls, 3, "warm, it asks for nothing")
@@ -314,4 +314,67 @@ func TestAnOffersIDIsReadAsItIsWrittenOrNotAtAll(t *testing.T) {
 		_, ok := parseShape(bad)
 		assert.False(t, ok, bad)
 	}
+}
+
+func TestATypeThatCannotBeLaunchedHereIsNone(t *testing.T) {
+	s, p := newStub(t)
+	withCatalog(s)
+	s.says("DescribeInstanceTypes", "<instanceTypeSet>"+typeXML("p6e.block", "x86_64", 8, 16384, "capacity-block", "")+typeXML("c7g/large", "arm64", 2, 4096, "on-demand", "")+
+		typeXML("c7g.large", "arm64", 2, 4096, "on-demand", "")+typeXML("g9.slice", "x86_64", 2, 4096, "on-demand", gpuXML("NVIDIA", "L4", 0, 2861))+"</instanceTypeSet>")
+	var places strings.Builder
+	for _, at := range []string{"p6e.block eu-west-1a", "c7g/large eu-west-1a", "c7g.large eu-west-1a", "c7g.large eu-west-2a", "c7g.large eu-west-1", "g9.slice eu-west-1a"} {
+		name, zone, _ := strings.Cut(at, " ")
+		places.WriteString("<item><instanceType>" + name + "</instanceType><location>" + zone + "</location></item>")
+	}
+	s.says("DescribeInstanceTypeOfferings", "<instanceTypeOfferingSet>"+places.String()+"</instanceTypeOfferingSet>")
+	offers, err := p.Offers(t.Context(), runctl.OfferQuery{})
+	require.NoError(t, err)
+	var ids []string
+	for _, o := range offers {
+		ids = append(ids, o.ID+" "+o.GPU.Model)
+	}
+	assert.Equal(t, []string{"c7g.large/eu-west-1a/on-demand/arm64/plain ", "g9.slice/eu-west-1a/on-demand/x86_64/nvidia PART-OF-L4"}, ids)
+	s.says("DescribeInstanceTypeOfferings", "<html>all is well</html>")
+	p.places.clear()
+	_, err = p.Offers(t.Context(), runctl.OfferQuery{})
+	assert.Error(t, err, "a page of a proxy's does not say that there are none")
+}
+
+func TestCatalogAndSpotPricesAreReadToTheirLastPage(t *testing.T) {
+	s, p := newStub(t)
+	paged := func(action, set, first, second string) {
+		s.does(action, func(v url.Values) (int, string) {
+			if v.Get("NextToken") == "" {
+				return 200, "<" + set + ">" + first + "</" + set + "><nextToken>2</nextToken>"
+			}
+			return 200, "<" + set + ">" + second + "</" + set + ">"
+		})
+	}
+	offered := func(zone string) string {
+		return "<item><instanceType>c7g.large</instanceType><location>" + zone + "</location></item>"
+	}
+	spot := func(zone, product, price, at string) string {
+		return "<item><instanceType>c7g.large</instanceType><availabilityZone>" + zone + "</availabilityZone><productDescription>" + product + "</productDescription><spotPrice>" + price +
+			"</spotPrice><timestamp>2026-11-02T0" + at + ":00:00Z</timestamp></item>"
+	}
+	paged("DescribeInstanceTypes", "instanceTypeSet", typeXML("c6g.large", "arm64", 2, 4096, "on-demand", ""), typeXML("c7g.large", "arm64", 2, 4096, "spot", ""))
+	paged("DescribeInstanceTypeOfferings", "instanceTypeOfferingSet", offered("eu-west-1a"), offered("eu-west-1b")+offered("eu-west-1c"))
+	paged("DescribeSpotPriceHistory", "spotPriceHistorySet", spot("eu-west-1a", linux, "0.03", "9")+spot("eu-west-1a", "Windows", "0.09", "9")+spot("eu-west-1a", linux, "0.02", "8"), spot("eu-west-1b", linux, "0.04", "9"))
+	offers, err := p.Offers(t.Context(), runctl.OfferQuery{Market: runctl.Spot})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"c7g.large/eu-west-1a/spot/arm64/plain - 2 4096 0.03 USD spot price history", "c7g.large/eu-west-1b/spot/arm64/plain - 2 4096 0.04 USD spot price history",
+		"c7g.large/eu-west-1c/spot/arm64/plain - 2 4096 ? unknown: no history of spot prices here"}, lines(offers), "the newest of each zone, and of plain Linux")
+	v := s.last("DescribeSpotPriceHistory")
+	assert.NotEmpty(t, v.Get("StartTime"), "or it would be months")
+	assert.Equal(t, "c7g.large", v.Get("InstanceType.1"))
+	assert.Equal(t, []string{"CNY", "USD"}, []string{currencyOf("cn-north-1"), currencyOf("eu-west-1")})
+
+	names := make([]string, maxNamed+1)
+	_, err = p.spot(t.Context(), names)
+	require.NoError(t, err)
+	assert.Empty(t, s.last("DescribeSpotPriceHistory").Get("InstanceType.1"), "of many, all are asked for")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = p.spot(ctx, []string{"c8g.large"})
+	assert.ErrorIs(t, err, context.Canceled, "who has gone is not told that prices are unknown")
 }

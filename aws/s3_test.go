@@ -73,11 +73,14 @@ func TestABucketIsUsedInItsOwnRegion(t *testing.T) {
 }
 
 func TestABucketThatIsNotThereIsNotFound(t *testing.T) {
-	p, _ := withS3(t, func(*http.Request) *http.Response { return s3Reply(404, "") })
+	for _, region := range []string{"", "us-west-2"} {
+		p, _ := withS3(t, func(*http.Request) *http.Response { return s3Reply(404, region) })
+		_, err := p.Bucket(t.Context(), "training", "")
+		require.ErrorIs(t, err, runctl.ErrNotFound)
+		assert.ErrorContains(t, err, "there is no bucket training")
+	}
+	p, _ := withS3(t, func(*http.Request) *http.Response { return s3Reply(403, "") })
 	_, err := p.Bucket(t.Context(), "training", "")
-	require.ErrorIs(t, err, runctl.ErrNotFound)
-	p, _ = withS3(t, func(*http.Request) *http.Response { return s3Reply(403, "") })
-	_, err = p.Bucket(t.Context(), "training", "")
 	require.ErrorIs(t, err, runctl.ErrAuth)
 	assert.NotContains(t, err.Error(), "secret-5c1e")
 }
@@ -90,6 +93,16 @@ func TestAnAddressOfAnObjectIsChecked(t *testing.T) {
 		assert.Equal(t, !strings.HasPrefix(at, "s3://"), errors.Is(err, errors.ErrUnsupported), "%s: another provider may know it", at)
 	}
 	assert.Empty(t, a.hosts)
+}
+
+func TestAnEndpointHasNoNameForEachBucket(t *testing.T) {
+	a := &asked{reply: func(*http.Request) *http.Response { return s3Reply(200, "") }}
+	p, err := New(Config{Config: awssdk.Config{Region: "eu-central-1", HTTPClient: a, BaseEndpoint: awssdk.String("http://s3.example"),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIATEST", "secret-5c1e", "")}})
+	require.NoError(t, err)
+	_, err = p.Bucket(t.Context(), "training", "")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"HEAD s3.example"}, a.hosts)
 }
 
 // TestABucketBehindAnEndpointIsWrittenAndRead has a real store where AWS_ENDPOINT_URL points.

@@ -4,6 +4,7 @@ package aws
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"io"
 	"mime"
@@ -184,4 +185,23 @@ func FuzzTheNonceIsReadFromAnyUserData(f *testing.F) {
 			t.Fatalf("%q", n)
 		}
 	})
+}
+
+func TestASpotMachinesGuardKnowsWhereToListenFromTheFirstBoot(t *testing.T) {
+	root := machine(t)
+	data, err := userData([]byte("true"), "", nil, noticeLine)
+	require.NoError(t, err)
+	boot(t, root, data)
+	boot(t, root, data)
+	at, err := os.Readlink(filepath.Join(root, "root/.runctl/guard/imds"))
+	require.NoError(t, err)
+	assert.Equal(t, "http://169.254.169.254", at)
+}
+
+func TestUserDataOfOthersIsNotUnpackedWithoutABound(t *testing.T) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write(append(make([]byte, 1<<20), "\n"+nonceWord+strings.Repeat("a", 64)+"\n"...))
+	require.NoError(t, w.Close())
+	assert.Empty(t, nonceOf(b.Bytes()))
 }

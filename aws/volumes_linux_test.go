@@ -5,6 +5,10 @@ package aws_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,16 +57,27 @@ func TestADataVolumeIsAttachedAndMountedByConnectingAndOutlivesItsMachine(t *tes
 	assert.Equal(t, 2, s.face.Served("AttachVolume"), "once for each machine, however often it was entered")
 }
 
-func TestAMachineWhoseDataCannotBeMountedTakesNoJob(t *testing.T) {
+func TestAMachineWhoseDataCannotBeMountedIsNotEntered(t *testing.T) {
 	t.Parallel()
 	s := closedSite(t, face.Options{}, &ssmsession.Agent{})
+	var open atomic.Int32
+	s.face.OnSession(func(w http.ResponseWriter, r *http.Request, token string, dial func(context.Context) (net.Conn, error)) {
+		open.Add(1)
+		defer open.Add(-1)
+		new(ssmsession.Agent).Serve(w, r, token, dial)
+	})
 	id := s.face.AddVolume(s.face.Zones()[0], 10)
-	spec := short("blank")
+	spec := machine("blank")
 	spec.Options = []runctl.LaunchOption{aws.LaunchOptions{Volumes: []aws.Volume{{ID: id, Path: "/data"}}}}
-	_, err := s.c.Start(t.Context(), spec)
+	i, err := s.c.Launch(t.Context(), spec)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err = s.c.Machine(t.Context(), i.Ref())
+		return !errors.Is(err, runctl.ErrUnavailable) // it is starting
+	}, time.Minute, 100*time.Millisecond)
 	require.ErrorIs(t, err, runctl.ErrInvalid)
-	assert.ErrorContains(t, err, "blank")
-	assert.ErrorContains(t, err, "the machine was terminated")
-	assert.Empty(t, s.face.Billing())
+	assert.ErrorContains(t, err, "it is blank")
+	assert.Eventually(t, func() bool { return open.Load() == 0 }, time.Minute, 20*time.Millisecond, "no connection stays open")
+	require.NoError(t, s.c.Terminate(t.Context(), i.Ref()))
 	assert.Equal(t, []string{id}, s.face.Volumes())
 }

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
@@ -211,8 +213,62 @@ func TestVolumesAreAttachedWhereTheyAreNotYet(t *testing.T) {
 
 	s.refuses("AttachVolume", 400, "InvalidVolume.ZoneMismatch")
 	assert.ErrorIs(t, p.attach(t.Context(), v, b), runctl.ErrInvalid)
-	v.Tags = []types.Tag{tag(mountsTag, volA+" /data")}
-	assert.Error(t, p.attach(t.Context(), v, b), "a tag that no launch writes is not passed over")
+	for _, text := range []string{volA + " /data", volA + "=/data=formatted", volA + "=/data=format=yes", "data=/data", volA + "=/usr"} {
+		v.Tags = []types.Tag{tag(mountsTag, text)}
+		assert.Error(t, p.attach(t.Context(), v, b), "a tag that no launch writes is not passed over: %s", text)
+	}
+	s.refuses("AttachVolume", 400, "VolumeInUse")
+	v.BlockDeviceMappings = nil
+	v.Tags = []types.Tag{tag(mountsTag, volA+"=/data")}
+	assert.NoError(t, p.attach(t.Context(), v, b), "by us, a moment ago: the machine has it")
 	v.Tags = nil
 	assert.NoError(t, p.attach(t.Context(), v, nil))
+}
+
+func TestEachVolumeHasADeviceOfItsOwn(t *testing.T) {
+	s, p := newStub(t)
+	var devices []string
+	s.does("AttachVolume", func(v url.Values) (int, string) {
+		devices = append(devices, v.Get("Device"))
+		return 200, "<status>attaching</status>"
+	})
+	v := &types.Instance{InstanceId: awssdk.String(oneID), Tags: []types.Tag{tag(mountsTag, volA+"=/data "+volB+"=/more")}}
+	require.NoError(t, p.attach(t.Context(), v, willing{}))
+	assert.Equal(t, []string{"/dev/sdf", "/dev/sdg"}, devices)
+}
+
+// willing is a machine on which every command succeeds.
+type willing struct{}
+
+func (willing) Exec(context.Context, []string, io.Reader, io.Writer, io.Writer) (int, error) {
+	return 0, nil
+}
+func (willing) Close() error { return nil }
+
+func TestAVolumeThatManyMayHaveIsTakenThoughItIsInUse(t *testing.T) {
+	s, p := newStub(t)
+	s.says("DescribeVolumes", strings.Replace(volumesXML("eu-west-1b", "in-use", volA), "<status>", "<multiAttachEnabled>true</multiAttachEnabled><status>", 1))
+	req := h100(runctl.OnDemand)
+	req.Options = withVolumes(Volume{ID: volA, Path: "/data"})
+	_, err := p.Launch(t.Context(), req)
+	require.NoError(t, err)
+}
+
+func TestWhatFitsIsAskedAnewForTheNextLaunchAndStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := newStub(t)
+		s.says("DescribeVolumes", volumesXML("eu-west-1b", "available", volA))
+		for n := range 2 {
+			fit, err := p.Fits(t.Context(), withVolumes(Volume{ID: volA, Path: "/data"}))
+			require.NoError(t, err)
+			assert.ErrorContains(t, fit(runctl.Offer{ID: "pod"}), "Offers", "an offer of somebody else's")
+			assert.Equal(t, n+1, s.count("DescribeVolumes"))
+			later(recordAge + time.Second)
+		}
+		s.does("GetParameter", func(url.Values) (int, string) { return 400, `{"__type":"SomethingNew"}` })
+		_, err := p.Fits(t.Context(), []runctl.LaunchOption{LaunchOptions{Image: "/my/image"}})
+		var e *runctl.Error
+		require.ErrorAs(t, err, &e)
+		assert.True(t, e.NotStarted)
+	})
 }
