@@ -3,6 +3,7 @@ package aws
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -12,8 +13,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// maxReply is how much of a reply is read.
-const maxReply = 32 << 20
+// maxReply is how many bytes of a reply are read.
+var maxReply int64 = 32 << 20
 
 // maxRefusal is how much of a refusal is read: it is a code and a text.
 const maxRefusal = 64 << 10
@@ -148,7 +149,7 @@ type bounded struct {
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errors.New("a reply of more than 32 MiB")
+		return 0, fmt.Errorf("a reply of more than %d MiB", maxReply>>20)
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -57,11 +57,12 @@ type channel struct {
 
 // pending is a message of ours that was not acknowledged yet.
 type pending struct {
-	seq         int64
-	bytes       []byte
-	first, last time.Time // when it was sent; zero: not yet
-	due         time.Time // when it is sent again
-	wait        time.Duration
+	seq   int64
+	bytes []byte
+	first time.Time // when it was sent; zero: not yet
+	again bool      // it was sent more than once
+	due   time.Time // when it is sent again
+	wait  time.Duration
 }
 
 func newChannel(ctx context.Context, ws *websocket.Conn, stream string, take func(*channel, message) error) *channel {
@@ -200,7 +201,7 @@ func (c *channel) handle(m message) {
 func (c *channel) resume(now time.Time) {
 	for _, p := range c.sent {
 		if !p.first.IsZero() {
-			p.first, p.last, p.due = now, now.Add(-1), now // which of the two arrives is not known
+			p.first, p.due = now, now
 		}
 	}
 	poke(c.wake)
@@ -212,7 +213,7 @@ func (c *channel) acknowledged(seq int64) {
 		if p.seq != seq || p.first.IsZero() {
 			continue
 		}
-		if p.first.Equal(p.last) { // of one that was sent twice nobody knows which of them this is for
+		if !p.again { // of one that was sent twice nobody knows which of them this is for
 			c.measure(time.Since(p.first))
 		}
 		c.sent = append(c.sent[:n:n], c.sent[n+1:]...)
@@ -309,7 +310,7 @@ func (c *channel) due(now time.Time) (batch [][]byte, wait time.Duration, err er
 	for _, p := range c.sent {
 		switch {
 		case p.first.IsZero():
-			p.first, p.last, p.wait = now, now, c.rto()
+			p.first, p.wait = now, c.rto()
 		case now.Before(p.due) || again == tries:
 			wait = min(wait, max(p.due.Sub(now), time.Millisecond))
 			continue
@@ -317,7 +318,7 @@ func (c *channel) due(now time.Time) (batch [][]byte, wait time.Duration, err er
 			return nil, 0, errors.New("the other side has acknowledged nothing for a minute")
 		default:
 			again++
-			p.last, p.wait = now, min(2*p.wait, maxRTO)
+			p.again, p.wait = true, min(2*p.wait, maxRTO)
 		}
 		p.due = now.Add(p.wait)
 		wait = min(wait, p.wait)
