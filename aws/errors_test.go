@@ -111,8 +111,10 @@ func TestReadsAreTriedThreeTimesAndCallsThatChangeSomethingOnce(t *testing.T) {
 			s.refuses(action, 503, "RequestLimitExceeded")
 		}
 		const id = "i-00000000000000001"
+		began := time.Now()
 		_, err := p.List(t.Context(), runctl.ListQuery{})
 		assert.ErrorIs(t, err, runctl.ErrRateLimit)
+		assert.LessOrEqual(t, time.Since(began), 2*longestPause)
 		assert.ErrorIs(t, p.Terminate(t.Context(), id), runctl.ErrRateLimit)
 		assert.ErrorIs(t, p.Stop(t.Context(), id), runctl.ErrRateLimit)
 		assert.ErrorIs(t, p.Start(t.Context(), id), runctl.ErrRateLimit)

@@ -16,9 +16,6 @@ import (
 // that all together, a request for each hundred. Spot prices are read for a query that allows spot, when the last ones
 // are older than five minutes: one request for each thousand.
 func (p *Provider) Offers(ctx context.Context, q runctl.OfferQuery) ([]runctl.Offer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
-	}
 	if len(q.Regions) > 0 && !slices.Contains(q.Regions, p.cfg.Region) || q.Road != 0 && q.Road&runctl.RoadShell == 0 {
 		return nil, nil
 	}

@@ -369,7 +369,7 @@ func TestCatalogAndSpotPricesAreReadToTheirLastPage(t *testing.T) {
 	assert.Equal(t, "c7g.large", v.Get("InstanceType.1"))
 	assert.Equal(t, []string{"CNY", "USD"}, []string{currencyOf("cn-north-1"), currencyOf("eu-west-1")})
 
-	names := make([]string, maxNamed+1)
+	names := slices.Repeat([]string{"c7g.large"}, maxNamed+1)
 	_, err = p.spot(t.Context(), names)
 	require.NoError(t, err)
 	assert.Empty(t, s.last("DescribeSpotPriceHistory").Get("InstanceType.1"), "of many, all are asked for")

@@ -96,7 +96,7 @@ func typeOf(v *types.InstanceTypeInfo) (machineType, bool) {
 		t.gpu = gpuOf(v.GpuInfo.Gpus[0])
 		t.driver = strings.EqualFold(awssdk.ToString(v.GpuInfo.Gpus[0].Manufacturer), "NVIDIA")
 	}
-	return t, t.name != "" && t.arch != "" && t.markets != 0 && !strings.ContainsAny(t.name, "/ ")
+	return t, t.name != "" && t.arch != "" && !strings.ContainsAny(t.name, "/ ")
 }
 
 // aliases are EC2's own names for what drivers call otherwise.
