@@ -99,6 +99,26 @@ func TestADeletedRunTakesNothingOfItsNeighbour(t *testing.T) {
 	})
 }
 
+func TestAnOrphanWhoseMarkIsGoneTakesNothingOfItsNeighbour(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
+		gate, go1, up := fifo(t), fifo(t), fifo(t)
+		neighbour := sh("neighbour", `read x <`+gate+`; exit 2`)
+		neighbour.Shared = true
+		start(t, m, neighbour)
+		s := sh("r", `rm ../../ctl/spec; echo up >`+up+`; read x <`+go1+`; exit 9`)
+		s.Shared = true
+		start(t, m, s)
+		hear(t, up)
+		killSupervisor(t, m, "r")
+		assert.Equal(t, PhaseOrphaned, phase(t, m, "r")) // and it gets another, who knows no mark
+		tell(t, go1, "x")
+		r := done(t, m, "r")
+		assert.Equal(t, []any{9, "exit", 0}, []any{r.Code, r.Cause, r.Stragglers})
+		tell(t, gate, "x")
+		assert.Equal(t, 2, done(t, m, "neighbour").Code, "an empty mark is nobody's")
+	})
+}
+
 func TestAForgedEndIsNotBelieved(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		now := time.Now()

@@ -190,6 +190,20 @@ func TestTheLifetimeIsTheSumOfAllUptimes(t *testing.T) {
 	})
 }
 
+func TestAMachineThatEndedForIdlenessDoesNotBeginAnewWhenItIsBootedAgain(t *testing.T) {
+	onEveryLinux(t, func(t *testing.T, plain *shellMachine) {
+		m, clock := withClock(t, plain)
+		calls := m.withSteps(t, map[string]string{"10-off": ""})
+		g := Guard{Lifetime: 100 * time.Hour, Keep: time.Second}
+		require.NoError(t, Arm(t.Context(), m, g))
+		off(t, calls, "10-off", patience)
+		clock.powerCut(m, 2)
+		require.NoError(t, os.Remove(calls))
+		require.NoError(t, Arm(t.Context(), m, g))
+		assert.Equal(t, "idle", off(t, calls, "10-off", patience)[0].cause)
+	})
+}
+
 func TestASleepingMachineLosesALeaseAndNothingElse(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, plain *shellMachine) {
 		m, clock := withClock(t, plain)

@@ -78,21 +78,7 @@ var disks = []struct {
 
 func (m *shellMachine) lyingMv(t *testing.T, lie string) {
 	t.Helper()
-	path, _ := strings.CutPrefix(m.env[0], "PATH=")
-	bin := t.TempDir()
-	require.NoError(t, os.Chmod(filepath.Dir(bin), 0o755))
-	var sh, mv string
-	for _, dir := range strings.Split(path, ":") {
-		if _, err := os.Stat(filepath.Join(dir, "mv")); err == nil && mv == "" {
-			mv = filepath.Join(dir, "mv")
-		}
-		if _, err := os.Stat(filepath.Join(dir, "sh")); err == nil && sh == "" {
-			sh = filepath.Join(dir, "sh")
-		}
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "mv"), []byte("#!"+sh+"\necho >"+m.root+"/lied\n"+mv+" "+lie+"\n"), 0o755))
-	require.NoError(t, os.Symlink(sh, filepath.Join(bin, "sh")))
-	m.env[0] = "PATH=" + bin + ":" + path
+	m.instead(t, "mv", "echo >"+m.root+"/lied\n$real "+lie)
 }
 
 func TestWhereverASupervisorDiesTheJobRanOnceAndItsCodeIsTrue(t *testing.T) {

@@ -50,7 +50,7 @@ func TestReceiptNamesTheLastCheckpoint(t *testing.T) {
 		for content, want := range map[string]string{
 			`echo step-12 >latest`: "step-12", `printf a/b >latest`: "a/b", `echo ../x >latest`: "", `echo /etc >latest`: "",
 			`printf "a\nb\n" >latest`: "", `printf "a\000b" >latest`: "", `mkfifo latest`: "", `echo a >b; ln -s b latest`: "", `:`: "",
-			`echo "a b" >latest`: "",
+			`echo "a b" >latest`: "", `printf %256s | tr " " a >latest`: strings.Repeat("a", 256), `printf %257s | tr " " a >latest`: "",
 		} {
 			run := "c" + hexOf(content)
 			start(t, m, sh(run, `cd "$RUNCTL_CHECKPOINT_DIR"; `+content))
@@ -87,6 +87,7 @@ func TestWhoIgnoresTermIsKilledAfterTheGraceAndNotBefore(t *testing.T) {
 		r := done(t, m, "r")
 		assert.GreaterOrEqual(t, time.Since(begun), 1100*time.Millisecond)
 		assert.Equal(t, []any{"cancel", EndKill, 137}, []any{r.Cause, r.End, r.Code})
+		assert.Zero(t, r.Stragglers, "who is in the group is no straggler")
 	})
 }
 

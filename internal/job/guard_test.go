@@ -169,9 +169,15 @@ func TestTheGuardEndsAnIdleMachine(t *testing.T) {
 
 func TestAMachineWithoutStepsEndsItsRunsAndStays(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
-		start(t, m, sh("r", "while :; do sleep 1000; done"))
-		require.NoError(t, Arm(t.Context(), m, Guard{Lifetime: 2 * time.Second}))
-		assert.Equal(t, "lifetime", done(t, m, "r").Cause)
+		synced, ready := filepath.Join(m.root, "synced"), fifo(t)
+		m.instead(t, "sync", "echo >"+synced)
+		s := sh("r", `trap '' TERM; echo up >`+ready+`; while :; do sleep 1000; done`)
+		s.Grace = time.Second
+		start(t, m, s)
+		hear(t, ready)
+		require.NoError(t, Arm(t.Context(), m, Guard{Lifetime: 2 * time.Second, Grace: time.Hour}))
+		r := done(t, m, "r")
+		assert.Equal(t, []any{"lifetime", EndKill}, []any{r.Cause, r.End}, "its own grace is shorter than the machine's")
 		guard := m.warden()
 		require.Eventually(t, func() bool { return m.leaves(guard) }, patience, 10*time.Millisecond, "nothing is left to do")
 		refusedWith(t, RefusedBusy, Start(t.Context(), m, sh("late", "exit 0")))
@@ -179,6 +185,7 @@ func TestAMachineWithoutStepsEndsItsRunsAndStays(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []any{true, "lifetime"}, []any{h.Guard, h.Ending})
 		assert.Equal(t, guard, m.warden())
+		assert.FileExists(t, synced, "what was written is on the disk")
 	})
 }
 
@@ -196,6 +203,12 @@ func TestAnEndStepThatDoesNotWorkIsFollowedByTheNext(t *testing.T) {
 				require.NoError(t, os.WriteFile(calls, nil, 0o600))
 				all := off(t, calls, "30-third", patience)
 				assert.Contains(t, string(text), "20-second")
+				if name == "lies" { // it said that the machine ends: that takes a while
+					var at [2]float64
+					_, err := fmt.Sscanf(string(text), "%g lifetime 10-first\n%g lifetime 20-second\n", &at[0], &at[1])
+					require.NoError(t, err, "%s", text)
+					assert.GreaterOrEqual(t, at[1]-at[0], 0.99)
+				}
 				if first != "if" {
 					assert.Equal(t, "10-first", all[0].step, "round and round")
 				}
@@ -214,6 +227,10 @@ func TestNoSignalStopsTheGuard(t *testing.T) {
 		guard := m.warden()
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
 			require.NoError(t, syscall.Kill(-guard, sig))
+		}
+		for range 20 {
+			<-time.After(20 * time.Millisecond)
+			require.NotEqual(t, "Z", stat(t, guard)[0], "it goes on")
 		}
 		require.NoError(t, syscall.Kill(guard, syscall.SIGKILL))
 		require.Eventually(t, func() bool { return m.warden() != guard }, patience, 10*time.Millisecond, "the run's supervisor starts another")

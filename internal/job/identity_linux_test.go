@@ -13,14 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stat is what /proc says of a process behind its name: state, parent, group, session and so on, field 3 first.
-func stat(t *testing.T, pid int) []string {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	require.NoError(t, err)
-	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-}
-
 // plant writes an identity where the run's supervisor and its job are written down.
 func (m *shellMachine) plant(t *testing.T, run, boot string, pid int, born string) {
 	t.Helper()

@@ -328,3 +328,32 @@ type prefixed struct {
 func (p prefixed) Exec(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	return p.shellMachine.Exec(ctx, append(slices.Clone(p.by), argv...), stdin, stdout, stderr)
 }
+
+// instead puts a script in the place of a program, to which it is $real.
+func (m *shellMachine) instead(t *testing.T, program, script string) {
+	t.Helper()
+	path, _ := strings.CutPrefix(m.env[0], "PATH=")
+	bin := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(bin), 0o755))
+	var sh, real string
+	for _, dir := range strings.Split(path, ":") {
+		if _, err := os.Stat(filepath.Join(dir, program)); err == nil && real == "" {
+			real = filepath.Join(dir, program)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "sh")); err == nil && sh == "" {
+			sh = filepath.Join(dir, "sh")
+		}
+	}
+	require.NotEmpty(t, real, program)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, program), []byte("#!"+sh+"\nreal="+real+"\n"+script+"\n"), 0o755))
+	require.NoError(t, os.Symlink(sh, filepath.Join(bin, "sh")))
+	m.env[0] = "PATH=" + bin + ":" + path
+}
+
+// stat is what /proc says of a process behind its name: state, parent, group, session and so on, field 3 first.
+func stat(t *testing.T, pid int) []string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(t, err)
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+}

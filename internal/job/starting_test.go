@@ -91,6 +91,10 @@ func TestTheJobSeesItsSpecAndNothingOfOurs(t *testing.T) {
 		assert.NotContains(t, got, "sp_")
 		assert.True(t, strings.HasSuffix(got, "0022\nno input\n"), got)
 
+		require.NoError(t, os.WriteFile(filepath.Join(place, "only-here"), []byte("#!/bin/sh\nexit 6\n"), 0o755))
+		start(t, m, Spec{Run: "found", Digest: "d", Argv: []string{"only-here"}, Env: map[string]string{"PATH": place + ":" + strings.TrimPrefix(m.env[0], "PATH=")}})
+		assert.Equal(t, 6, done(t, m, "found").Code, "a program is looked for where the job's PATH says")
+
 		s = Spec{Run: "in-place", Digest: "d", Argv: []string{"pwd"}, Dir: place}
 		start(t, m, s)
 		done(t, m, "in-place")
@@ -114,7 +118,10 @@ func TestASpecThatArrivesCutStartsNothing(t *testing.T) {
 		s, err := Inspect(t.Context(), m, "r")
 		require.NoError(t, err)
 		assert.Equal(t, PhaseNone, s.Phase)
+		dead := filepath.Join(m.root, "own", "r", "in.999999999") // another's, which died with its caller
+		require.NoError(t, os.WriteFile(dead, []byte(canary), 0o600))
 		start(t, m, spec) // the id is not spent
+		assert.NoFileExists(t, dead)
 		done(t, m, "r")
 	})
 }

@@ -72,6 +72,7 @@ func TestAnOrphanCanBeCancelledAndAdopted(t *testing.T) {
 		start(t, m, sh("a", `trap 'echo saved; exit 9' TERM; echo up >`+up+`; while :; do sleep 1; done`))
 		hear(t, up)
 		killSupervisor(t, m, "a")
+		refusedWith(t, RefusedBusy, Start(t.Context(), m, sh("next", "exit 0"))) // before anybody has looked
 		require.NoError(t, Cancel(t.Context(), m, "a", -1))
 		r := done(t, m, "a")
 		assert.Equal(t, []any{"cancel", 9, EndTerm}, []any{r.Cause, r.Code, r.End})
@@ -136,7 +137,8 @@ func TestAnotherBootIsLost(t *testing.T) {
 func TestAReceiptOutlivesWhatTheJobDoesToItsDirectory(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, m *shellMachine) {
 		for i, script := range []string{"rm -rf ../../ctl", "rm -rf ../../../r1", "mkdir ../../ctl/exit; echo x >../../ctl/exit/y",
-			"rm ../../ctl/exit.slot; mkdir ../../ctl/exit.slot", "rm -rf ../../ctl; echo >../../ctl"} {
+			"rm ../../ctl/exit.slot; mkdir ../../ctl/exit.slot", "rm -rf ../../ctl; echo >../../ctl",
+			"mkdir -p ../../ctl/exit ../../../../rescue/$RUNCTL_RUN_ID; echo x >../../ctl/exit/y"} {
 			run := fmt.Sprint("r", i)
 			start(t, m, sh(run, "cd ../work; "+script+"; exit 6"))
 			assert.Equal(t, 6, done(t, m, run).Code, script)
@@ -165,6 +167,7 @@ func TestAForgedReceiptOfALivingJobIsUnknown(t *testing.T) {
 		start(t, m, sh("r", "printf %s '"+string(forged)+"' >../../ctl/exit; echo up >"+up+"; read x <"+gate+"; exit 8"))
 		hear(t, up)
 		assert.Equal(t, PhaseUnknown, phase(t, m, "r"))
+		refusedWith(t, RefusedBusy, Start(t.Context(), m, sh("next", "exit 0")))
 		tell(t, gate, "go")
 		assert.Equal(t, 8, done(t, m, "r").Code, "the supervisor's word replaces the forged one")
 	})

@@ -60,7 +60,9 @@ func TestAJobOfAnotherUserHasItsDirectoriesAndNothingOfOurs(t *testing.T) {
 			echo up >`+ready+`; read x <`+gate+`; exit 5`)
 		s.Env = map[string]string{"TOKEN": canary}
 		s.CheckpointDir = outside
-		start(t, m, s)
+		setpriv, err := exec.LookPath("setpriv")
+		require.NoError(t, err)
+		start(t, prefixed{m, []string{setpriv, "--groups=4242", "--"}}, s) // of which the job gets none
 		hear(t, ready)
 		m.private(t)
 		tell(t, gate, "go")
@@ -170,6 +172,8 @@ func TestWhoIsNotRootRunsJobsAsItself(t *testing.T) {
 		start(t, mine, sh("r", "id -u"))
 		assert.Zero(t, done(t, mine, "r").Code)
 		assert.Equal(t, "54320\n", text(t, mine, "r"))
+		start(t, mine, sh("leaves", `(setsid sh -c 'trap "" TERM; while :; do sleep 0.05; done' &) ; sleep 0.2`))
+		assert.NotZero(t, done(t, mine, "leaves").Stragglers, "without a cgroup its mark is enough")
 	})
 }
 

@@ -56,6 +56,7 @@ func TestReadRefusesWhatIsNotOneText(t *testing.T) {
 		{"twice", ok + ok, "place"},
 		{"unsorted", text(file("b", "", Plain), file("a", "", Plain)), "place"},
 		{"file and directory", text(file("a", "", Plain), file("a-", "", Plain), file("a/b/c", "", Plain)), "directory"},
+		{"file and directory behind another's", text(file("a", "", Plain), file("a-/x", "", Plain), file("a/b", "", Plain)), "directory"},
 		{"link and directory", text(NewLink("a", "b"), file("a/b/c", "", Plain)), "directory"},
 		{"unknown kind", "d 1 " + sum + " a\n", "kind"},
 		{"long kind", "-- 1 " + sum + " a\n", "form"},

@@ -40,6 +40,9 @@ func TestNamesOfNvidiaSMIBecomeCanonical(t *testing.T) {
 		"NVIDIA L40S, 46068":                                  {Model: "L40S", Memory: 48 << 10},
 		"NVIDIA A10G, 23028":                                  {Model: "A10G", Memory: 24 << 10},
 		"NVIDIA GeForce GTX 1080 Ti, 11264":                   {Model: "GTX-1080-TI", Memory: 11264},
+		"NVIDIA A100 80, 81920":                               {Model: "A100-80", Memory: 81920},
+		"NVIDIA GB10, 99999999":                               {Model: "GB10"},
+		"NVIDIA " + strings.Repeat("X", 70) + ", 5":           {Model: strings.Repeat("X", 64), Memory: 5},
 		"NVIDIA GB10, [N/A]":                                  {Model: "GB10"},
 		"NVIDIA, 5":                                           {}, "": {}, ",": {}, "No devices were found": {},
 		"NVIDIA-SMI has failed because it couldn't communicate": {},
@@ -56,6 +59,8 @@ func TestEqualGPUsAreCountedAndTheLargerGroupIsOffered(t *testing.T) {
 		Parse(strings.Repeat("NVIDIA H100 80GB HBM3, 81559\r\n", 8)))
 	assert.Equal(t, runctl.GPU{Model: "T4", Count: 2, Memory: 16 << 10}, Parse("NVIDIA L4, 23034\nTesla T4, 15360\nTesla T4, 15360\n"))
 	assert.Equal(t, runctl.GPU{Model: "L4", Count: 1, Memory: 24 << 10}, Parse("Tesla T4, 15360\nNVIDIA L4, 23034"))
+	assert.Equal(t, runctl.GPU{Model: "L4", Count: 1, Memory: 24 << 10}, Parse("NVIDIA L4, 23034\nTesla T4, 15360"))
+	assert.Equal(t, runctl.GPU{Model: "RTX3080", Count: 1, Memory: 12288}, Parse("NVIDIA GeForce RTX 3080, 10240\nNVIDIA GeForce RTX 3080, 12288"), "of one name, and not equal")
 }
 
 func TestEveryCanonicalNameMapsToItself(t *testing.T) {
@@ -69,7 +74,7 @@ func TestEveryCanonicalNameMapsToItself(t *testing.T) {
 }
 
 func FuzzParseGPUs(f *testing.F) {
-	for _, s := range []string{"NVIDIA H100 80GB HBM3, 81559\n", "Tesla T4, [N/A]\n", ",,,\n,1", "RTX PRO, 9", "RTX, 1", "\x00\xff, -1\n", "A100, 99999999999999999999"} {
+	for _, s := range []string{"NVIDIA H100 80GB HBM3, 81559\n", "Tesla T4, [N/A]\n", ",,,\n,1", "RTX PRO, 9", "RTX, 1", "\x00\xff, -1\n", "A100, 99999999999999999999", "A100, 99999999"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
