@@ -17,7 +17,7 @@ import (
 )
 
 // rowLimit is how long a whole row may take. A call that ignores its context is left behind.
-const rowLimit = 60 * time.Second
+func (c *check) rowLimit() time.Duration { return max(time.Minute, 4*c.patience()) }
 
 // check is one run of one row.
 type check struct {
@@ -71,7 +71,7 @@ func run(t *testing.T, h Harness, has map[string]bool, row Row) result {
 }
 
 func (c *check) run() result {
-	ctx, cancel := context.WithTimeout(context.Background(), rowLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), c.rowLimit())
 	defer cancel()
 	c.ctx = ctx
 	done := make(chan result, 1)
@@ -90,14 +90,14 @@ func (c *check) run() result {
 		c.row.check(c)
 		r = result{outcome: passed}
 	}()
-	limit := time.NewTimer(rowLimit)
+	limit := time.NewTimer(c.rowLimit())
 	defer limit.Stop()
 	select {
 	case r := <-done:
 		c.cleanUp()
 		return r
 	case <-limit.C:
-		return result{outcome: failed, seen: fmt.Sprintf("%s did not return within %s", c.doing.Load(), rowLimit)}
+		return result{outcome: failed, seen: fmt.Sprintf("%s did not return within %s", c.doing.Load(), c.rowLimit())}
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *check) cleanUp() {
 	go func() {
 		defer close(done)
 		defer func() { _ = recover() }()
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), c.patience())
 		defer cancel()
 		left, err := c.p.List(ctx, runctl.ListQuery{Owner: owner})
 		for _, i := range left {
@@ -126,7 +126,7 @@ func (c *check) cleanUp() {
 			}
 		}
 	}()
-	limit := time.NewTimer(3 * time.Second)
+	limit := time.NewTimer(c.patience() + time.Second)
 	defer limit.Stop()
 	select {
 	case <-done:

@@ -45,7 +45,8 @@ type Harness struct {
 
 	// Many is how many machines make a listing of more than two pages. 0: 7.
 	Many int
-	// Patience is how long the suite waits for the cloud: for a machine to run, to stop, to end. 0: 5 s.
+	// Patience is how long the suite waits for what must come: for a machine to run, to stop, to end, and for a call to return
+	// when its context has ended. A right provider is not held up by a long one. 0: 5 s.
 	Patience time.Duration
 	// Slow is what one call may take on this computer when the cloud answers at once. 0: 250 ms.
 	Slow time.Duration

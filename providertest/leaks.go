@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"runtime/pprof"
 	"strings"
-	"time"
 )
 
 // leftBehind returns the goroutines that calls of this check have started and that do not end, "" when there
 // are no more of them than before. They are known by the label that they have inherited. Connections that are kept
 // for the next request, over HTTP or SSH, do not count.
 func (c *check) leftBehind(before int) (left string) {
-	within(2*time.Second, func() bool {
+	within(c.patience(), func() bool {
 		n, stacks := c.goroutines()
 		left = stacks
 		return n <= before

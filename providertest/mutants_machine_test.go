@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +66,7 @@ var execMutants = []mutant{
 	}},
 	{"command outlives the context", "Exec/Cancel", func(w *wrong) {
 		w.exec = func(m runctl.Machine, ctx context.Context, argv []string, in io.Reader, out, errs io.Writer) (int, error) {
-			return m.Exec(context.WithoutCancel(ctx), argv, in, out, errs)
+			return m.Exec(unending{context.WithoutCancel(ctx), w.over}, argv, in, out, errs)
 		}
 	}},
 	{"cancelled command is a success", "Exec/Cancel", func(w *wrong) {
@@ -80,10 +79,10 @@ var execMutants = []mutant{
 		}
 	}},
 	{"one command at a time", "Exec/Concurrent", func(w *wrong) {
-		var mu sync.Mutex
+		lock := make(chan struct{}, 1) // a sync.Mutex would hold up virtual time
 		w.exec = func(m runctl.Machine, ctx context.Context, argv []string, in io.Reader, out, errs io.Writer) (int, error) {
-			mu.Lock()
-			defer mu.Unlock()
+			lock <- struct{}{}
+			defer func() { <-lock }()
 			return m.Exec(ctx, argv, in, out, errs)
 		}
 	}},

@@ -198,6 +198,6 @@ func crookedHarness(connect func(*crooked, runctl.Machine, runctl.Instance) runc
 			}
 			return &crooked{Provider: p, dir: dir, connect: connect}
 		},
-		Slow: 2 * time.Second, Patience: 10 * time.Second,
+		Slow: 20 * time.Second, Patience: 30 * time.Second,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -20,16 +21,17 @@ type mutant struct {
 }
 
 func mutants() []mutant {
-	return slices.Concat(infoMutants, offerMutants, launchMutants, bootMutants, doubtMutants, refusalMutants, getMutants, listMutants,
-		terminateMutants, errorMutants, wireMutants, callMutants, stopMutants, execMutants, jobMutants, shellMutants())
+	return slices.Concat(shellMutants(), infoMutants, offerMutants, launchMutants, bootMutants, doubtMutants, refusalMutants, getMutants, listMutants,
+		terminateMutants, errorMutants, wireMutants, callMutants, stopMutants, execMutants, jobMutants)
 }
 
-func (m mutant) harness() Harness {
+// harness makes a provider with the mistake, whose goroutines that never end do so when over is closed.
+func (m mutant) harness(over <-chan struct{}) Harness {
 	if m.make == nil {
 		return crookedHarness(crookedMachines[m.row])
 	}
 	return toy(func(p *toycloud.Provider) runctl.Provider {
-		w := &wrong{Provider: p}
+		w := &wrong{Provider: p, over: over}
 		m.make(w)
 		if w.is != nil {
 			return w.is(w)
@@ -38,22 +40,20 @@ func (m mutant) harness() Harness {
 	})
 }
 
-// broken returns the rows that the mutant fails, and what they saw.
+// broken returns the rows that the mutant fails, and what they saw. The reference provider lives in memory, so its mutants
+// are judged on virtual time: what a computer has to do beside is no part of the verdict. Real processes know no virtual time.
 func (m mutant) broken(t *testing.T) (names []string, seen string) {
-	h := m.harness()
-	has := probe(t, h)
-	rows := Rows()
-	results := make([]result, len(rows))
-	var lines errgroup.Group
-	lines.SetLimit(8)
-	for k, row := range rows {
-		lines.Go(func() error {
-			results[k] = run(t, h, has, row)
-			return nil
+	var results []result
+	if m.make == nil {
+		results = m.results(t, nil, 8)
+	} else {
+		synctest.Test(t, func(t *testing.T) {
+			over := make(chan struct{})
+			t.Cleanup(func() { close(over) })
+			results = m.results(t, over, 1)
 		})
 	}
-	_ = lines.Wait()
-	for k, row := range rows {
+	for k, row := range Rows() {
 		if results[k].outcome == failed {
 			names = append(names, row.Name)
 			seen += row.Name + ": " + results[k].seen + "\n"
@@ -62,12 +62,30 @@ func (m mutant) broken(t *testing.T) (names []string, seen string) {
 	return names, seen
 }
 
+// results are what becomes of every row, so many of them at a time.
+func (m mutant) results(t *testing.T, over <-chan struct{}, atOnce int) []result {
+	h := m.harness(over)
+	has := probe(t, h)
+	rows := Rows()
+	results := make([]result, len(rows))
+	var lines errgroup.Group
+	lines.SetLimit(atOnce)
+	for k, row := range rows {
+		lines.Go(func() error {
+			results[k] = run(t, h, has, row)
+			return nil
+		})
+	}
+	_ = lines.Wait()
+	return results
+}
+
 // TestMutants is the test of the suite: each wrong provider fails the row for its mistake, and no other.
 func TestMutants(t *testing.T) {
 	all := mutants()
 	killed := make([]bool, len(all))
 	var lines errgroup.Group
-	lines.SetLimit(6) // they wait more than they work
+	lines.SetLimit(6) // those over real processes wait more than they work
 	for k, m := range all {
 		lines.Go(func() error {
 			t.Run(m.name, func(t *testing.T) {

@@ -228,7 +228,7 @@ var callMutants = []mutant{
 	{"watcher for each machine", "Calls/LeaveNothing", func(w *wrong) {
 		w.changeLaunch(func(_ *runctl.Instance, err error) error {
 			if err == nil {
-				go func() { select {} }()
+				go func() { <-w.over }()
 			}
 			return err
 		})
@@ -270,10 +270,10 @@ var callMutants = []mutant{
 		}
 	}},
 	{"lock held over a request", "Calls/NoQueue", func(w *wrong) {
-		var mu sync.Mutex
+		lock := make(chan struct{}, 1) // who waits for a sync.Mutex holds up virtual time
 		w.get = func(ctx context.Context, id string) (runctl.Instance, error) {
-			mu.Lock()
-			defer mu.Unlock()
+			lock <- struct{}{}
+			defer func() { <-lock }()
 			return w.Provider.Get(ctx, id)
 		}
 	}},

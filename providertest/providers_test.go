@@ -61,7 +61,7 @@ func TestLocalPasses(t *testing.T) {
 			}
 			return p
 		},
-		Slow:     time.Second,
-		Patience: 10 * time.Second,
+		Slow:     20 * time.Second,
+		Patience: time.Minute,
 	})
 }

@@ -52,6 +52,7 @@ func toy(change func(p *toycloud.Provider) runctl.Provider) Harness {
 			runctl.ErrRateLimit: code(429, "slow_down"), runctl.ErrAuth: code(401, "bad_key"),
 		},
 		States: states, Patience: 3 * time.Second, Slow: 300 * time.Millisecond,
+		Request: func(req *runctl.LaunchRequest) { req.Boot = nil }, // Launch/Boot has its own; in every request it is most of the work
 		Secrets: []string{toyKey},
 		Commands: Commands{
 			Exit:   func(code int) []string { return []string{"exit", strconv.Itoa(code)} },

@@ -10,9 +10,6 @@ import (
 	"runctl"
 )
 
-// prompt is how soon a call returns after its context has ended.
-const prompt = 2 * time.Second
-
 // callRows are about how methods behave, whatever they do.
 var callRows = []Row{
 	{
@@ -45,7 +42,7 @@ var callRows = []Row{
 		check: func(c *check) {
 			c.cancelled(func(call call, late bool, err error) {
 				if late {
-					c.failf("%s did not return within %s after its context had ended", call.name, prompt)
+					c.failf("%s did not return within %s after its context had ended", call.name, c.patience())
 				}
 				if err == nil {
 					c.failf("%s was cancelled while the cloud did not answer, and returned no error", call.name)
@@ -193,14 +190,14 @@ var callRows = []Row{
 				defer close(done)
 				c.do("Get", func(context.Context) { _, _ = c.p.Get(ctx, b.ID) })
 			}()
-			limit := time.NewTimer(prompt)
+			limit := time.NewTimer(c.patience())
 			defer limit.Stop()
 			select {
 			case <-done:
 			case <-limit.C:
 				cancel()
 				<-done
-				c.failf("one Get hung; another one, that the cloud would have answered, did not return within %s", prompt)
+				c.failf("one Get hung; another one, that the cloud would have answered, did not return within %s", c.patience())
 			}
 		},
 	},
@@ -224,7 +221,7 @@ func (c *check) cancelled(judge func(call call, late bool, err error)) {
 		select {
 		case <-entered:
 			cancel()
-			limit := time.NewTimer(prompt)
+			limit := time.NewTimer(c.patience())
 			select {
 			case err := <-done:
 				judge(call, false, err)

@@ -88,7 +88,7 @@ var execRows = []Row{
 				code, err := m.Exec(ctx, block, nil, io.Discard, io.Discard)
 				done <- end{code, err}
 			})
-			limit := time.NewTimer(prompt + 50*time.Millisecond)
+			limit := time.NewTimer(c.patience() + 50*time.Millisecond)
 			defer limit.Stop()
 			select {
 			case e := <-done:
@@ -96,7 +96,7 @@ var execRows = []Row{
 					c.failf("the context ended while a command ran; Exec returned code %d and no error", e.code)
 				}
 			case <-limit.C:
-				c.failf("the context ended while a command ran; Exec did not return within %s", prompt)
+				c.failf("the context ended while a command ran; Exec did not return within %s", c.patience())
 			}
 		},
 	},
@@ -120,7 +120,7 @@ var execRows = []Row{
 				_, err := c.exec(m, nop, nil, nil, nil)
 				second <- err
 			}()
-			limit := time.NewTimer(prompt)
+			limit := time.NewTimer(c.patience())
 			defer limit.Stop()
 			seen := ""
 			select {
@@ -129,7 +129,7 @@ var execRows = []Row{
 					seen = "beside a command that waits for input, a second one returned " + describe(err)
 				}
 			case <-limit.C:
-				seen = "beside a command that waits for input, a second one did not end within " + prompt.String()
+				seen = "beside a command that waits for input, a second one did not end within " + c.patience().String()
 			}
 			_ = w.Close()
 			<-first

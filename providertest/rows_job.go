@@ -117,7 +117,7 @@ var jobRows = []Row{
 				ctx, cancel := context.WithTimeout(c.ctx, 50*time.Millisecond)
 				done := make(chan error, 1)
 				go c.do(name, func(context.Context) { done <- f(ctx) })
-				limit := time.NewTimer(prompt + 50*time.Millisecond)
+				limit := time.NewTimer(c.patience() + 50*time.Millisecond)
 				select {
 				case err := <-done:
 					if err == nil && ctx.Err() != nil {
@@ -126,7 +126,7 @@ var jobRows = []Row{
 					}
 				case <-limit.C:
 					cancel()
-					c.failf("the context of %s ended; it did not return within %s", name, prompt)
+					c.failf("the context of %s ended; it did not return within %s", name, c.patience())
 				}
 				limit.Stop()
 				cancel()

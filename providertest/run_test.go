@@ -34,7 +34,7 @@ func TestChildLostReply(t *testing.T) {
 	}
 	for _, m := range mutants() {
 		if m.row == "Launch/LostReply" {
-			Run(t, m.harness())
+			Run(t, m.harness(nil))
 		}
 	}
 }

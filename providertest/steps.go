@@ -155,11 +155,7 @@ func (c *check) books() string {
 
 // until waits for the cloud. It reports false when the harness's patience is over.
 func (c *check) until(cond func() bool) bool {
-	patience := c.h.Patience
-	if patience == 0 {
-		patience = 5 * time.Second
-	}
-	return within(patience, cond)
+	return within(c.patience(), cond)
 }
 
 // within looks again and again until cond holds, for at most d.

@@ -32,7 +32,8 @@ type wrong struct {
 	logs      func(p runctl.Process, ctx context.Context, q runctl.LogQuery) iter.Seq2[runctl.LogChunk, error]
 	cancel    func(p runctl.Process, ctx context.Context, grace time.Duration) error
 
-	is func(w *wrong) runctl.Provider // what New returns instead of w
+	is   func(w *wrong) runctl.Provider // what New returns instead of w
+	over <-chan struct{}                // closed when nothing of it may be left; nil: never
 }
 
 func (w *wrong) Info() runctl.Info {
@@ -276,3 +277,11 @@ func as(err error, kind runctl.Kind, f func(*runctl.Error)) error {
 
 // isReset reports whether the connection broke.
 func isReset(err error) bool { return errors.Is(err, reset().(interface{ Unwrap() error }).Unwrap()) }
+
+// unending is a context that ends when nothing may be left of a wrong provider, and not before.
+type unending struct {
+	context.Context
+	over <-chan struct{}
+}
+
+func (u unending) Done() <-chan struct{} { return u.over }
