@@ -30,6 +30,9 @@ func TestNothingInternalIsImported(t *testing.T) {
 		for _, i := range f.Imports {
 			name, err := strconv.Unquote(i.Path.Value)
 			require.NoError(t, err)
+			if strings.HasSuffix(path, "_test.go") && name == "runctl/internal/enginetest" {
+				continue // it ends the processes of tests, and does nothing for the command
+			}
 			assert.NotContains(t, name+"/", "/internal/", path)
 		}
 		return nil
