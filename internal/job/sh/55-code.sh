@@ -72,8 +72,7 @@ v_codeput() { # DIGEST ID FORMAT SOURCE...: take in a tar of m, n, links, perhap
   { mkdir -p "$code" && cd "$code" && mkdir "$new" "$new/t" && ln -s "$boot:$$:$born" "$new/p" && ln -s "$g" "$new/g" &&
     n=0 && for f; do ln -s "../$f/t" "$new/b$n"; n=$((n + 1)); done && mv "$new" "$in" && cd "$in"
   } 2>/dev/null || bye refused code=74 text='cannot write the code'
-  b=; case $(tar --version 2>/dev/null) in *GNU*) b='-b 128' ;; esac # it reads 10 KiB at a time otherwise
-  [ -z "$b" ] || [ $# -gt 0 ] || b="$b -v --quoting-style=literal"
+  wide; [ -z "$b" ] || [ $# -gt 0 ] || b="$b -v --quoting-style=literal"
   case $as in none) tar $b -xpof - ;; *) $as -dc | tar $b -xpof - ;; esac 2>e | code_beside >s
   cmp -s s n && : >n # all of them were looked at
   x=$(code_check t ../m "$g" ../n) || {

@@ -1,6 +1,7 @@
 # --- files of a run, out and in ---
 # Names stand below a place: work (the job's directory), outputs, or put.TOKEN, where what arrives waits until it
 # is whole. Lists of names come on stdin, each ended by a NUL: no line, no option and no pattern can be made of one.
+wide() { b=; case $(tar --version 2>/dev/null) in *GNU*) b='-b 128' ;; esac; } # tar moves 10 KiB at a time otherwise
 need() { for f; do command -v "$f" >/dev/null 2>&1 || bye refused code=69 text="the machine has no $f"; done; }
 place() { # WORD: its directory into at
   [ -L "$o/j" ] || bye norun run="$run"
@@ -52,8 +53,8 @@ v_sums() { # RUN PLACE
 }
 v_get() { # RUN PLACE gzip|plain: tar archives, one after the other
   need xargs tar; stand "$2"; COPYFILE_DISABLE=1; export COPYFILE_DISABLE
-  say raw
-  if [ "$3" = gzip ]; then (as xargs -0 tar -cf -) | gzip -1; else (as xargs -0 tar -cf -); fi
+  wide; say raw
+  if [ "$3" = gzip ]; then (as xargs -0 tar $b -cf -) | gzip -1; else (as xargs -0 tar $b -cf -); fi
   exit 0 # what did not come is seen and asked for again
 }
 v_tail() { # RUN PLACE gzip|plain OFFSET NAME
@@ -71,8 +72,8 @@ taking() { # TOKEN: enters where what arrives for a run that goes on has its pla
   umask 022
 }
 v_put() { # RUN TOKEN gzip|plain: a tar
-  need tar; taking "$2"
-  if [ "$3" = gzip ]; then c=$({ gzip -dc | tar -xmof -; } 2>&1 | sed '/xiting/d' | tail -n 1); else c=$(tar -xmof - 2>&1 | sed '/xiting/d' | tail -n 1); fi
+  need tar; taking "$2"; wide
+  if [ "$3" = gzip ]; then c=$({ gzip -dc | tar $b -xmof -; } 2>&1 | sed '/xiting/d' | tail -n 1); else c=$(tar $b -xmof - 2>&1 | sed '/xiting/d' | tail -n 1); fi
   bye put text="$c"
 }
 v_patch() { # RUN TOKEN gzip|plain OFFSET MODE NAME: a file from a multiple of 64 KiB on
