@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/execfile"
 	"runctl/internal/job"
 )
 
@@ -44,7 +45,7 @@ func boot(t *testing.T, root string, data []byte) {
 	require.True(t, ok)
 	require.True(t, strings.HasPrefix(text, "#!/bin/sh\n"))
 	hook := filepath.Join(root, "boothook")
-	require.NoError(t, os.WriteFile(hook, []byte(text), 0o700))
+	require.NoError(t, execfile.Write(hook, text))
 	cmd := exec.Command("/bin/sh", hook)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "RUNCTL_SYSROOT=" + root, "HOME=" + filepath.Join(root, "root")}
 	out, err := cmd.CombinedOutput()

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/execfile"
 )
 
 const (
@@ -134,7 +135,7 @@ func newBox(t *testing.T, serial, content, fs string) *box {
 	} {
 		f := filepath.Join(b.root, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(f), 0o755))
-		require.NoError(t, os.WriteFile(f, []byte(text), 0o755))
+		require.NoError(t, execfile.Write(f, text))
 	}
 	b.env = []string{"FS=" + fs}
 	return b

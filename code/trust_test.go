@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/execfile"
 	"runctl/internal/job"
 )
 
@@ -147,7 +148,7 @@ func TestALargeTreeIsVerifiedWhileItComes(t *testing.T) {
 	real, err := filepath.EvalSymlinks(tool)
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(tool))
-	require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" >>"+log+"\nexec "+real+" \"$@\"\n"), 0o755))
+	require.NoError(t, execfile.Write(tool, "#!/bin/sh\nprintf '%s\\n' \"$@\" >>"+log+"\nexec "+real+" \"$@\"\n"))
 	want := oddTree()
 	want["big"] = noise(1, besideFrom)
 	want.write(t, src)

@@ -14,12 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/execfile"
 )
 
 // withTool puts a program of the given name before everything else in PATH.
 func withTool(t *testing.T, name, script string) {
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700))
+	require.NoError(t, execfile.Write(filepath.Join(dir, name), "#!/bin/sh\n"+script))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 

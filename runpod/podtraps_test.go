@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl"
+	"runctl/internal/execfile"
 	face "runctl/internal/wire/runpod"
 )
 
@@ -75,7 +76,7 @@ func TestAPodEndsItselfByWhateverToolThereIsAndNoKeyIsAnArgument(t *testing.T) {
 				if other == tool {
 					text = "#!/bin/sh\nprintf '%s\\n' \"$@\" >>" + calls + "\nexec " + path + " \"$@\"\n"
 				}
-				require.NoError(t, os.WriteFile(filepath.Join(bin, other), []byte(text), 0o755))
+				require.NoError(t, execfile.Write(filepath.Join(bin, other), text))
 			}
 			w := newWorld(t, func(o *face.Options) { o.Real.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH")} })
 			label := runctl.Mark{Owner: "me", Key: "k1", Controller: "abc", Lifetime: time.Hour, Digest: "defg"}.Label(nil)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 // shellHost runs argument lists on this computer, with the shell under test as its sh.
@@ -347,7 +349,7 @@ func TestADiskThatHostsShareIsRefused(t *testing.T) {
 	onEveryShell(t, func(t *testing.T, h *shellHost) {
 		bin := strings.TrimPrefix(strings.Split(h.env[0], ":")[0], "PATH=")
 		_ = os.Remove(filepath.Join(bin, "stat"))
-		require.NoError(t, os.WriteFile(filepath.Join(bin, "stat"), []byte("#!"+filepath.Join(bin, "sh")+"\necho nfs\n"), 0o700))
+		require.NoError(t, execfile.Write(filepath.Join(bin, "stat"), "#!"+filepath.Join(bin, "sh")+"\necho nfs\n"))
 		for _, verb := range [][]string{{"probe"}, {"claim", "rc1-me-a-x", "a", "60", "0", "-", "-"}} {
 			_, err := call(t.Context(), h, h.root, verb[0], verb[1:]...)
 			var no *refusal
@@ -400,7 +402,7 @@ func TestAHostTellsWhatItHas(t *testing.T) {
 			assert.Positive(t, r.mem)
 		}
 		bin := strings.TrimPrefix(strings.Split(h.env[0], ":")[0], "PATH=")
-		require.NoError(t, os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte("#!"+filepath.Join(bin, "sh")+"\necho 'NVIDIA H100 80GB HBM3, 81559'\necho 'NVIDIA H100 80GB HBM3, 81559'\n"), 0o700))
+		require.NoError(t, execfile.Write(filepath.Join(bin, "nvidia-smi"), "#!"+filepath.Join(bin, "sh")+"\necho 'NVIDIA H100 80GB HBM3, 81559'\necho 'NVIDIA H100 80GB HBM3, 81559'\n"))
 		assert.Equal(t, strings.Repeat("NVIDIA H100 80GB HBM3, 81559\n", 2), h.ask("probe").gpus)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl/internal/enginetest"
+	"runctl/internal/execfile"
 )
 
 // wrapper stands between an sshd and its commands. What it does to the commands of one verb is in files, so that a
@@ -41,7 +42,7 @@ exec sh -c "$SSH_ORIGINAL_COMMAND"
 func wrapped(t testing.TB) (*enginetest.Server, *wrapper) {
 	t.Helper()
 	w := &wrapper{t: t, dir: t.TempDir()}
-	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "wrap"), []byte(wrapperScript), 0o700))
+	require.NoError(t, execfile.Write(filepath.Join(w.dir, "wrap"), wrapperScript))
 	return enginetest.SSHD(t, enginetest.Line("ForceCommand "+filepath.Join(w.dir, "wrap"))), w
 }
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 // gated are the programs that the supervisor runs between the arrival of a spec and the job's first instruction, and the one that
@@ -52,7 +54,7 @@ func newGates(t *testing.T) *gates {
 		require.NoError(t, err)
 		// The answer is one byte, so that of several who wait each takes a whole one.
 		script := fmt.Sprintf("#!/bin/sh\n[ ! -f %[1]s/shut ] || { echo $PPID %[2]s >%[1]s/ask; read -r x <%[1]s/answer; }\nexec %[3]s \"$@\"\n", g.dir, name, program)
-		require.NoError(t, os.WriteFile(filepath.Join(g.dir, name), []byte(script), 0o755))
+		require.NoError(t, execfile.Write(filepath.Join(g.dir, name), script))
 	}
 	g.done.Go(g.keep)
 	t.Cleanup(func() {

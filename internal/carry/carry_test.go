@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 // shelf is a store of objects by path, behind addresses with a query that must be there.
@@ -87,7 +89,7 @@ func tools(t *testing.T, fetchers ...string) string {
 			at, err = strings.TrimSpace(string(out)), found
 		}
 		require.NoError(t, err, name)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho \"$*\" >>"+dir+"/args\nexec "+at+" \"$@\"\n"), 0o755))
+		require.NoError(t, execfile.Write(filepath.Join(dir, name), "#!/bin/sh\necho \"$*\" >>"+dir+"/args\nexec "+at+" \"$@\"\n"))
 	}
 	return dir
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 // clock is a machine's own uptime and boot id: a second /proc, over which lie two files of the test's. It goes on by
@@ -238,7 +240,7 @@ func TestTheWallClockDecidesNothing(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		bin, count := t.TempDir(), filepath.Join(t.TempDir(), "n")
 		date := "#!/bin/sh\necho x >>" + count + "\ncase $(wc -l <" + count + ") in *[13579]) echo 4102444800 ;; *) echo 5 ;; esac\n" // 2100, 1970
-		require.NoError(t, os.WriteFile(filepath.Join(bin, "date"), []byte(date), 0o755))
+		require.NoError(t, execfile.Write(filepath.Join(bin, "date"), date))
 		m.env[0] = "PATH=" + bin + ":" + strings.TrimPrefix(m.env[0], "PATH=")
 		sh0, err := os.Readlink(filepath.Join(strings.Split(m.env[0], ":")[1], "sh"))
 		require.NoError(t, err)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 // plant writes an identity where the run's supervisor and its job are written down.
@@ -53,7 +55,7 @@ func TestAProcessMayHaveAnyName(t *testing.T) {
 	onEveryLinux(t, func(t *testing.T, m *shellMachine) {
 		up, gate := fifo(t), fifo(t)
 		program := filepath.Join(t.TempDir(), "a\n) Z 1 1 (")
-		require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho up >"+up+"; read x <"+gate+"; exit 4\n"), 0o755))
+		require.NoError(t, execfile.Write(program, "#!/bin/sh\necho up >"+up+"; read x <"+gate+"; exit 4\n"))
 		start(t, m, Spec{Run: "r", Digest: "d", Argv: []string{program}})
 		hear(t, up)
 		assert.Equal(t, PhaseRunning, phase(t, m, "r"))

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"runctl/internal/enginetest"
+	"runctl/internal/execfile"
 )
 
 // shellMachine runs argument lists on this computer, with the shell under test as its sh and a root of its own.
@@ -345,7 +346,7 @@ func (m *shellMachine) instead(t *testing.T, program, script string) {
 		}
 	}
 	require.NotEmpty(t, real, program)
-	require.NoError(t, os.WriteFile(filepath.Join(bin, program), []byte("#!"+sh+"\nreal="+real+"\n"+script+"\n"), 0o755))
+	require.NoError(t, execfile.Write(filepath.Join(bin, program), "#!"+sh+"\nreal="+real+"\n"+script+"\n"))
 	require.NoError(t, os.Symlink(sh, filepath.Join(bin, "sh")))
 	m.env[0] = "PATH=" + bin + ":" + path
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/execfile"
 )
 
 func TestOfTenStartsAtOnceOneRuns(t *testing.T) {
@@ -91,7 +93,7 @@ func TestTheJobSeesItsSpecAndNothingOfOurs(t *testing.T) {
 		assert.NotContains(t, got, "sp_")
 		assert.True(t, strings.HasSuffix(got, "0022\nno input\n"), got)
 
-		require.NoError(t, os.WriteFile(filepath.Join(place, "only-here"), []byte("#!/bin/sh\nexit 6\n"), 0o755))
+		require.NoError(t, execfile.Write(filepath.Join(place, "only-here"), "#!/bin/sh\nexit 6\n"))
 		start(t, m, Spec{Run: "found", Digest: "d", Argv: []string{"only-here"}, Env: map[string]string{"PATH": place + ":" + strings.TrimPrefix(m.env[0], "PATH=")}})
 		assert.Equal(t, 6, done(t, m, "found").Code, "a program is looked for where the job's PATH says")
 

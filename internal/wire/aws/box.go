@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"runctl/internal/execfile"
 )
 
 // Real lets machines be processes of this computer: user data runs as cloud-init runs it, commands are executed, and where there
@@ -115,7 +117,7 @@ func (b *box) furnish() {
 		_ = os.MkdirAll(filepath.Join(b.dir, dir), 0o755)
 	}
 	for _, name := range []string{"systemctl", "poweroff", "shutdown", "halt", "reboot"} {
-		_ = os.WriteFile(filepath.Join(b.dir, "bin", name), fmt.Appendf(nil, "#!/bin/sh\ncase \"$*\" in *poweroff*|'') : >%s/off ;; esac\nexit 0\n", b.dir), 0o755)
+		_ = execfile.Write(filepath.Join(b.dir, "bin", name), fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *poweroff*|'') : >%s/off ;; esac\nexit 0\n", b.dir))
 	}
 	_ = os.Remove(filepath.Join(b.dir, "off"))
 	// What comes over SSH finds the machine's places too.
@@ -214,7 +216,7 @@ func (b *box) userData(kind string) {
 		if !bytes.HasPrefix(text, []byte("#!")) {
 			text = append([]byte("#!/bin/sh\n"), text...)
 		}
-		_ = os.WriteFile(file, text, 0o700)
+		_ = execfile.Write(file, string(text))
 		log, _ := os.OpenFile(filepath.Join(b.dir, "console"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		cmd := exec.Command(file)
 		cmd.Stdout, cmd.Stderr = log, log
@@ -276,7 +278,7 @@ func (b *box) console() []byte {
 // execute runs a script as Run Command's agent does, and says how it ended. What it returns ends the script.
 func (b *box) execute(text, dir string, limit time.Duration, done func(code int, out, errs, how string)) (stop func()) {
 	file := filepath.Join(b.dir, "tmp", fmt.Sprintf("command-%d", time.Now().UnixNano()))
-	_ = os.WriteFile(file, b.own([]byte(text)), 0o700)
+	_ = execfile.Write(file, string(b.own([]byte(text))))
 	cmd := exec.Command("sh", file)
 	cmd.Dir = dir
 	var out, errs bytes.Buffer

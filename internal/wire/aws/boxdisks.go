@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"runctl/internal/execfile"
 )
 
 // A data volume is a file beside the machines' directories, with what is on it in a directory of its own, and a device of every
@@ -23,7 +25,7 @@ func (b *box) mounts() string { return filepath.Join(b.dir, "mounts") }
 
 func (b *box) furnishDisks() {
 	for name, text := range map[string]string{"mkfs.ext4": mkfsScript, "blkid": blkidScript, "mount": mountScript} {
-		_ = os.WriteFile(filepath.Join(b.dir, "bin", name), []byte(text), 0o755)
+		_ = execfile.Write(filepath.Join(b.dir, "bin", name), text)
 	}
 	_ = os.WriteFile(b.mounts(), nil, 0o644)
 	_ = os.RemoveAll(filepath.Join(b.dir, "sys"))

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"runctl/internal/execfile"
 	"runctl/internal/wire"
 )
 
@@ -68,7 +69,7 @@ func (r *Real) start(p *pod) *wire.Box {
 		env["RUNPOD_PUBLIC_IP"], env["RUNPOD_TCP_PORT_22"] = "127.0.0.1", strconv.Itoa(p.port)
 		bin := filepath.Join(disk, "bin") // no network of its own: an sshd that is told port 22 listens on the public one
 		_ = os.MkdirAll(bin, 0o755)
-		_ = os.WriteFile(filepath.Join(bin, "sshd"), []byte("#!/bin/sh\nexec "+r.SSHD+" -p $RUNPOD_TCP_PORT_22 \"$@\"\n"), 0o755)
+		_ = execfile.Write(filepath.Join(bin, "sshd"), "#!/bin/sh\nexec "+r.SSHD+" -p $RUNPOD_TCP_PORT_22 \"$@\"\n")
 		env["PATH"] = bin + ":" + env["PATH"]
 	}
 	maps.Copy(env, p.Env)
