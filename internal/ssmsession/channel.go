@@ -1,7 +1,6 @@
 package ssmsession
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -275,8 +274,10 @@ func (c *channel) write() error {
 			return err
 		}
 		for _, b := range batch {
-			if err := c.put(b); err != nil {
-				return cmp.Or(c.cause(), fmt.Errorf("the data channel was cut: %w", err))
+			if c.put(b) != nil {
+				_ = c.ws.CloseNow() // and the reader knows whether that was a cut: an end in order lets nobody write, too
+				<-c.ctx.Done()
+				return c.cause()
 			}
 		}
 		if len(batch) > 0 {

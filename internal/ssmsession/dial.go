@@ -52,8 +52,6 @@ func Dial(ctx context.Context, s Session) (*Conn, error) {
 	go c.ch.run()
 	select {
 	case <-c.ready:
-		go c.pump()
-		return c, nil
 	case <-c.ch.ctx.Done():
 		err = c.ch.cause()
 		if err == io.EOF {
@@ -61,6 +59,12 @@ func Dial(ctx context.Context, s Session) (*Conn, error) {
 		}
 	case <-ctx.Done():
 		err = fmt.Errorf("the machine's agent does not answer: %w", context.Cause(ctx))
+	}
+	select {
+	case <-c.ready: // it may have begun and ended; then its end is what is read
+		go c.pump()
+		return c, nil
+	default:
 	}
 	c.ch.stop(err)
 	<-c.ch.done
