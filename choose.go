@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// stocked refuses, before anything is spent, a plan whose job's inputs are not there.
+// stocked refuses, before anything is spent, a plan whose job's inputs are not there, or whose results could not be delivered.
 func stocked(ctx context.Context, p *plan) error {
 	if p.job == nil {
 		return nil
 	}
-	if err := atHand(ctx, *p.job); err != nil {
+	if err := atHand(ctx, *p.job, p.spec.Lifetime); err != nil {
 		return &Error{Op: "start", Key: p.key, Kind: kindOf(err), NotStarted: true, Err: err}
 	}
 	return nil

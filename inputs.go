@@ -19,7 +19,8 @@ type Place interface {
 	String() string
 	// Fetch returns how to read what is there. Nothing there is ErrNotFound.
 	Fetch(ctx context.Context, hold time.Duration) (Fetch, error)
-	// Deliver returns an address for one HTTP PUT.
+	// Deliver returns an address for one HTTP PUT, which holds that long; where it cannot, such as because whatever signs it
+	// ends sooner, the error is ErrInvalid. It is asked before a launch, too, and sends nothing.
 	Deliver(ctx context.Context, hold time.Duration) (Secret, error)
 }
 
@@ -124,9 +125,19 @@ func checkCarried(j Job) error {
 	return nil
 }
 
-// atHand looks, before anything is spent, whether there is what the job is to fetch.
-func atHand(ctx context.Context, j Job) error {
-	_, err := fetches(ctx, j)
+// atHand looks, before anything is spent, whether there is what the job is to fetch, and whether what it leaves can be
+// delivered for as long as it may take. left is the most that is left of its machine's lifetime.
+func atHand(ctx context.Context, j Job, left time.Duration) error {
+	if j.carries() == "" {
+		return nil
+	}
+	if _, err := fetches(ctx, j); err != nil {
+		return err
+	}
+	if j.Limit > 0 {
+		left = min(left, j.Limit)
+	}
+	_, err := deliveries(ctx, j, left)
 	return err
 }
 
@@ -160,6 +171,36 @@ func fetches(ctx context.Context, j Job) (rows []carry.Row, err error) {
 	return rows, nil
 }
 
+// deliveries are the rows of what the job leaves, with addresses that hold as long as it may take, and its end.
+func deliveries(ctx context.Context, j Job, limit time.Duration) (rows []carry.Row, err error) {
+	grace := j.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	hold := min(limit+grace+fetchHold, deliverHold)
+	row := func(field string, r carry.Row, to Place) error {
+		at, err := to.Deliver(ctx, hold)
+		if err != nil {
+			return unfit(field, to, err)
+		}
+		if r.URL, err = at.Reveal(); err == nil {
+			rows = append(rows, r)
+		}
+		return err
+	}
+	for _, r := range j.Results {
+		if err := row("Job.Results", carry.Row{What: carry.Result, Path: r.From}, r.To); err != nil {
+			return nil, err
+		}
+	}
+	if j.Checkpoints != nil {
+		if err := row("Job.Checkpoints", carry.Row{What: carry.Checkpoint, Path: "the checkpoint"}, j.Checkpoints); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
 // unfit is the error of a place that cannot be used: what is not there, or must not be read, waiting does not help.
 func unfit(field string, p Place, err error) error {
 	if k := kindOf(err); k == ErrNotFound || k == ErrAuth || k == ErrInvalid {
@@ -179,26 +220,9 @@ func (p *shellProcess) carried(ctx context.Context, j Job, s *job.Spec) error {
 	if err != nil {
 		return err
 	}
-	results := j.Results
-	if j.Checkpoints != nil {
-		results = append(results[:len(results):len(results)], Result{"", j.Checkpoints})
-	}
-	hold := min(s.Limit+s.Grace+fetchHold, deliverHold)
-	var put []carry.Row
-	for _, r := range results {
-		to, err := r.To.Deliver(ctx, hold)
-		if err != nil {
-			return unfit("Job.Results", r.To, err)
-		}
-		url, err := to.Reveal()
-		if err != nil {
-			return err
-		}
-		row := carry.Row{What: carry.Result, Path: r.From, URL: url}
-		if r.From == "" {
-			row.What, row.Path = carry.Checkpoint, "the checkpoint"
-		}
-		put = append(put, row)
+	put, err := deliveries(ctx, j, s.Limit)
+	if err != nil {
+		return err
 	}
 	argv, rows, err := carry.Command(s.Argv, get, put)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +63,12 @@ func TestWhatCannotBeCarriedIsRefusedBeforeAnythingIsSpent(t *testing.T) {
 		"an input without permission": {func(j *runctl.Job) {
 			j.Inputs[0].From = spot{"s3://b/in", &runctl.Error{Kind: runctl.ErrAuth, Msg: signed}, nil}
 		}, "Job.Inputs: s3://b/in cannot be used"},
+		"a result that cannot be written for as long": {func(j *runctl.Job) {
+			j.Results[0].To = spot{"s3://b/out", nil, &runctl.Error{Kind: runctl.ErrInvalid, Msg: "hold: the keys end sooner " + signed}}
+		}, "Job.Results: s3://b/out cannot be used"},
+		"checkpoints without permission": {func(j *runctl.Job) {
+			j.Checkpoints = spot{"s3://b/ckpt", nil, &runctl.Error{Kind: runctl.ErrAuth, Msg: signed}}
+		}, "Job.Checkpoints: s3://b/ckpt cannot be used"},
 		"a variable that is ours": {func(j *runctl.Job) { j.Env = map[string]string{"_RUNCTL_CARRY": "x"} }, "names with RUNCTL_ are set by runctl"},
 	} {
 		cloud := fake.New(fake.ShellOnly())
@@ -138,29 +143,70 @@ func TestAddressesGoToNoMachineThatNobodyVouchesFor(t *testing.T) {
 
 func TestAPlaceThatFailsForAWhileIsAskedAgain(t *testing.T) {
 	cloud := fake.New(fake.ShellOnly())
-	flaky := &flaky{}
-	_, err := clientOf(t, cloud).Start(t.Context(), carrying("tune", func(j *runctl.Job) { j.Results[0].To = flaky }))
+	cut := errors.New("no connection")
+	after := &script{puts: []error{nil, cut, cut, nil}} // the first is asked for before the launch
+	_, err := clientOf(t, cloud).Start(t.Context(), carrying("tune", func(j *runctl.Job) { j.Results[0].To = after }))
 	require.NoError(t, err)
-	assert.Equal(t, 3, flaky.asked)
+	assert.Empty(t, after.puts)
 
 	s := carrying("tune-2", func(j *runctl.Job) {
-		j.Results[0].To = spot{put: &runctl.Error{Kind: runctl.ErrAuth, Msg: "no right to write " + signed}}
+		j.Results[0].To = &script{puts: []error{nil, &runctl.Error{Kind: runctl.ErrAuth, Msg: "no right to write " + signed}}}
 	})
 	_, err = clientOf(t, cloud).Start(t.Context(), s)
 	require.ErrorIs(t, err, runctl.ErrInvalid)
 	assert.NotContains(t, err.Error(), "canary")
+	assert.Equal(t, 2, cloud.Launched())
 	assert.Len(t, cloud.Billing(), 1, "the machine of a job that could not be started has ended")
 }
 
-// flaky signs at the third time.
-type flaky struct {
+// script is a place whose answers are written down.
+type script struct {
 	spot
-	asked int
+	puts []error
 }
 
-func (f *flaky) Deliver(ctx context.Context, hold time.Duration) (runctl.Secret, error) {
-	if f.asked++; f.asked < 3 {
-		return runctl.Secret{}, errors.New("no connection " + strings.Repeat(".", f.asked))
+func (s *script) Deliver(ctx context.Context, hold time.Duration) (runctl.Secret, error) {
+	s.put, s.puts = s.puts[0], s.puts[1:]
+	return s.spot.Deliver(ctx, hold)
+}
+
+// kept remembers for how long addresses were asked for.
+type kept struct {
+	spot
+	holds []time.Duration
+}
+
+func (k *kept) Deliver(ctx context.Context, hold time.Duration) (runctl.Secret, error) {
+	k.holds = append(k.holds, hold)
+	return k.spot.Deliver(ctx, hold)
+}
+
+func TestAddressesHoldUntilTheJobsLatestEnd(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{0: 2*time.Hour + time.Minute + time.Hour, 30 * time.Minute: 30*time.Minute + time.Minute + time.Hour} {
+		to := &kept{}
+		s := carrying("tune", func(j *runctl.Job) { j.Results[0].To, j.Limit, j.Grace = to, limit, time.Minute })
+		s.Lifetime = 2 * time.Hour
+		_, err := clientOf(t, fake.New(fake.ShellOnly())).Start(t.Context(), s)
+		require.NoError(t, err)
+		require.Len(t, to.holds, 2)
+		assert.Equal(t, want, to.holds[0], "before the launch")
+		assert.InDelta(t, want.Minutes(), to.holds[1].Minutes(), 5, "with the job")
+		assert.LessOrEqual(t, to.holds[1], want)
 	}
-	return f.spot.Deliver(ctx, hold)
+}
+
+func TestAMachineWithWhatWasNotDeliveredIsKept(t *testing.T) {
+	for code, kept := range map[int]bool{0: false, 3: false, 74: true} {
+		cloud := fake.New(fake.ShellOnly())
+		cloud.Script("tune", fake.Script{ExitCode: code})
+		receipt, err := clientOf(t, cloud).Run(t.Context(), carrying("tune", func(*runctl.Job) {}))
+		assert.Equal(t, code, receipt.ExitCode)
+		assert.Equal(t, code == 0, err == nil)
+		if kept {
+			assert.ErrorContains(t, err, "the machine is kept for another try")
+			var e *runctl.Error
+			assert.True(t, errors.As(err, &e) && e.MayBill)
+		}
+		assert.Equal(t, kept, cloud.Calls(fake.OpTerminate) == 0, "%d", code)
+	}
 }

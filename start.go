@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"runctl/internal/carry"
 )
 
 // Start launches a machine and starts the job on it: the cheapest offer that the spec's needs match, or the
@@ -51,7 +53,8 @@ func (c *Client) Start(ctx context.Context, s RunSpec) (*Run, error) {
 
 // Run is Start, Wait, collecting the job's outputs into spec.Collect where that is set, and Terminate. The
 // error is nil only for a receipt with exit code 0, with all outputs collected, and after the machine was shown ended. When the context
-// ends first, the job goes on; the same key finds it again.
+// ends first, the job goes on; the same key finds it again. A machine that has what could not be collected or
+// delivered is not terminated: it ends itself Keep after the job's end.
 func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
 	r, err := c.Start(ctx, s)
 	if err != nil {
@@ -70,6 +73,10 @@ func (c *Client) Run(ctx context.Context, s RunSpec) (Receipt, error) {
 				return receipt, errors.Join(err, fmt.Errorf("the machine is kept for another try: %w", down))
 			}
 		}
+	}
+	if receipt.ExitCode == carry.Failed && (len(s.Job.Results) > 0 || s.Job.Checkpoints != nil) {
+		return receipt, errors.Join(err, &Error{Provider: r.inst.Provider, Op: "run", ID: r.inst.ID, Key: r.inst.Mark.Key, MayBill: true,
+			Msg: "what the job has left may not have been delivered, and the log says why; the machine is kept for another try"})
 	}
 	return receipt, errors.Join(err, c.Terminate(ctx, r.Ref()))
 }
@@ -113,7 +120,7 @@ func (c *Client) Submit(ctx context.Context, on Ref, j Job) (*Run, error) {
 	if err := checkHold(j, i.Mark.Lifetime-max(i.Age(), 0)); err != nil {
 		return nil, err
 	}
-	if err := atHand(ctx, j); err != nil && !(&shellProcess{c: c, a: a, inst: i, run: j.ID}).begun(ctx) {
+	if err := atHand(ctx, j, i.Mark.Lifetime-max(i.Age(), 0)); err != nil && !(&shellProcess{c: c, a: a, inst: i, run: j.ID}).begun(ctx) {
 		return nil, &Error{Provider: a.info.Name, Op: "submit", ID: i.ID, Key: j.ID, Kind: kindOf(err), Err: err}
 	}
 	r, err := c.submit(ctx, a, i, j, digest(LaunchSpec{}, &j))

@@ -30,7 +30,18 @@ func (p place) Fetch(ctx context.Context, hold time.Duration) (runctl.Fetch, err
 	return runctl.Fetch{URL: url, ETag: o.ETag, Size: o.Size}, err
 }
 
-// Deliver signs an address to write to.
+// Deliver signs an address to write to. Credentials that end before it should are refused: what they have signed ends
+// with them, and a job's results would have nowhere to go.
 func (p place) Deliver(ctx context.Context, hold time.Duration) (runctl.Secret, error) {
+	if from := p.s.api.Options().Credentials; from != nil {
+		keys, err := from.Retrieve(ctx)
+		if err != nil {
+			return runctl.Secret{}, p.s.fail("presign", p.key, err)
+		}
+		if left := time.Until(keys.Expires); keys.CanExpire && left < hold {
+			return runctl.Secret{}, invalid("hold", "an address would have to hold for %s, and the credentials that sign it end in %s, at %s: ask for a shorter time, or sign with credentials that last",
+				hold.Round(time.Minute), max(left, 0).Round(time.Minute), keys.Expires.UTC().Format(time.RFC3339))
+		}
+	}
 	return p.s.PutURL(ctx, p.key, hold)
 }

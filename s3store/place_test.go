@@ -3,6 +3,7 @@
 package s3store_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -178,4 +181,43 @@ func TestAPlaceSignsWhatIsThereAndPrintsNoSignature(t *testing.T) {
 	assert.Equal(t, 200, reply.StatusCode)
 	_, err = b.s.Place("none").Fetch(t.Context(), time.Minute)
 	require.ErrorIs(t, err, runctl.ErrNotFound)
+}
+
+// passing are credentials that end.
+type passing struct {
+	aws.CredentialsProvider
+	until time.Time
+}
+
+func (p passing) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	keys, err := p.CredentialsProvider.Retrieve(ctx)
+	keys.CanExpire, keys.Expires = !p.until.IsZero(), p.until
+	return keys, err
+}
+
+func TestAnAddressThatItsCredentialsDoNotOutliveIsNotSigned(t *testing.T) {
+	own := credentials.NewStaticCredentialsProvider("AKSECRET", "s3cret-key", "")
+	for name, c := range map[string]struct {
+		until time.Time
+		hold  time.Duration
+		want  string
+	}{
+		"keys that last":             {time.Time{}, 7 * 24 * time.Hour, ""},
+		"a session that lasts":       {time.Now().Add(8 * time.Hour), 7 * time.Hour, ""},
+		"a session that ends before": {time.Now().Add(8*time.Hour + time.Second), 9 * time.Hour, "an address would have to hold for 9h0m0s, and the credentials that sign it end in 8h0m0s"},
+	} {
+		s, err := s3store.New(s3store.Config{Endpoint: "http://127.0.0.1:1", PathStyle: true, Bucket: "bucket", Credentials: passing{own, c.until}})
+		require.NoError(t, err, name)
+		at, err := s.Place("model.bin").Deliver(t.Context(), c.hold)
+		if c.want != "" {
+			require.ErrorIs(t, err, runctl.ErrInvalid, name)
+			assert.ErrorContains(t, err, c.want, name)
+			assert.NotContains(t, err.Error(), "SECRET", name)
+			continue
+		}
+		require.NoError(t, err, name)
+		url, err := at.Reveal()
+		require.NoError(t, err, name)
+		assert.Contains(t, url, "/bucket/model.bin?", name)
+	}
 }
