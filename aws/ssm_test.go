@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,7 +40,12 @@ func TestASessionsTokenIsShownOverTLSAlone(t *testing.T) {
 }
 
 // other is a client of a kind that nobody knows.
-type other struct{ awssdk.HTTPClient }
+type other struct{ asked *string }
+
+func (o other) Do(r *http.Request) (*http.Response, error) {
+	*o.asked = r.URL.String()
+	return nil, io.EOF
+}
 
 func TestWebsocketsGoTheWayOfTheSDKsRequests(t *testing.T) {
 	own := &http.Transport{}
@@ -48,7 +54,10 @@ func TestWebsocketsGoTheWayOfTheSDKsRequests(t *testing.T) {
 	proxied := awshttp.NewBuildableClient().WithTransportOptions(func(tr *http.Transport) { tr.MaxIdleConns = 3 })
 	assert.Equal(t, 3, sockets(proxied).Transport.(*http.Transport).MaxIdleConns)
 	assert.NotNil(t, sockets(nil).Transport)
-	assert.IsType(t, direct{}, sockets(other{}).Transport)
+	var asked string
+	_, err := sockets(other{&asked}).Get("http://ssm.test/session")
+	require.ErrorIs(t, err, io.EOF)
+	assert.Equal(t, "http://ssm.test/session", asked)
 }
 
 // invoked is the record of the command c-1 on the one machine.

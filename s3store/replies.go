@@ -12,7 +12,7 @@ import (
 func carefully(o *s3.Options) {
 	o.HTTPClient = replies.Client(o.HTTPClient, func(r *http.Request, reply *http.Response) {
 		if !object(r, reply.StatusCode) {
-			reply.Body = replies.Bound(reply.Body)
+			reply.Body = replies.Bound(reply.Body, replies.Max)
 		}
 	})
 }

@@ -3,7 +3,7 @@
 package replies
 
 import (
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -14,10 +14,9 @@ import (
 // Max is how many bytes of a reply are read that is kept in memory.
 const Max = 32 << 20
 
-// Client is c, which follows no redirect, since that would take a session's token to another host, and whose every reply
-// is shown to look before anybody reads it. nil is the SDK's own. A client of another kind than the SDK's and net/http's
-// keeps its own way with redirects.
-func Client(c aws.HTTPClient, look func(*http.Request, *http.Response)) aws.HTTPClient {
+// Plain is a client of the SDK's as one of net/http's, which follows no redirect, since that would take a session's token to
+// another host. nil is the SDK's own. A client of another kind than the SDK's and net/http's keeps its own way with redirects.
+func Plain(c aws.HTTPClient) *http.Client {
 	own := &http.Client{}
 	switch c := c.(type) {
 	case nil:
@@ -27,46 +26,54 @@ func Client(c aws.HTTPClient, look func(*http.Request, *http.Response)) aws.HTTP
 	case *http.Client:
 		*own = *c
 	default:
-		return looking{c.Do, look}
+		own.Transport = direct{c}
 	}
 	if own.Transport == nil {
 		own.Transport = http.DefaultTransport
 	}
-	own.Transport = looking{own.Transport.RoundTrip, look}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return own
 }
 
-// looking is a client, or a transport.
+// Client is Plain, and every reply that has a body is shown to look before anybody reads it.
+func Client(c aws.HTTPClient, look func(*http.Request, *http.Response)) *http.Client {
+	own := Plain(c)
+	own.Transport = looking{own.Transport, look}
+	return own
+}
+
+// direct is a client of the SDK's kind as a transport.
+type direct struct{ aws.HTTPClient }
+
+// RoundTrip implements http.RoundTripper.
+func (d direct) RoundTrip(r *http.Request) (*http.Response, error) { return d.Do(r) }
+
 type looking struct {
-	do   func(*http.Request) (*http.Response, error)
+	http.RoundTripper
 	look func(*http.Request, *http.Response)
 }
 
-// Do implements aws.HTTPClient.
-func (l looking) Do(r *http.Request) (*http.Response, error) {
-	reply, err := l.do(r)
+// RoundTrip implements http.RoundTripper.
+func (l looking) RoundTrip(r *http.Request) (*http.Response, error) {
+	reply, err := l.RoundTripper.RoundTrip(r)
 	if err == nil && reply.Body != nil {
 		l.look(r, reply)
 	}
 	return reply, err
 }
 
-// RoundTrip implements http.RoundTripper.
-func (l looking) RoundTrip(r *http.Request) (*http.Response, error) { return l.Do(r) }
-
-// Bound is a body of which at most Max bytes are read; whoever reads on gets an error.
-func Bound(body io.ReadCloser) io.ReadCloser { return &bounded{body, Max} }
+// Bound is a body of which at most so many bytes are read; whoever reads on gets an error.
+func Bound(body io.ReadCloser, most int64) io.ReadCloser { return &bounded{body, most, most} }
 
 type bounded struct {
 	io.ReadCloser
-	left int64
+	most, left int64
 }
 
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errors.New("a reply of more than 32 MiB")
+		return 0, fmt.Errorf("a reply of more than %d MiB", b.most>>20)
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
