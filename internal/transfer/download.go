@@ -92,7 +92,7 @@ func (d *download) list(ctx context.Context, add func(job.Entry) error) error {
 				return add(e)
 			})
 			if err == nil {
-				d.place, d.zip = info.Place, info.Gzip && info.Trip > slowTrip
+				d.place, d.zip = info.Place, info.Gzip && info.Trip > slowTrip && t.shrinks()
 			}
 			return err
 		})

@@ -33,7 +33,7 @@ const (
 	hashRate   = 20 << 20         // bytes a second that every machine can hash: a long file is waited for
 )
 
-// slowTrip is the round trip from which on bytes are compressed: a link so long is slower than gzip.
+// slowTrip is the round trip from which on bytes that shrink are compressed: a link so long is slower than gzip.
 const slowTrip = 5 * time.Millisecond
 
 // Link is the way to the machine.

@@ -145,7 +145,7 @@ func (u *upload) look(ctx context.Context, m job.Machine) error {
 			}
 			return nil
 		})
-		u.zip = info.Gzip && info.Trip > slowTrip
+		u.zip = info.Gzip && info.Trip > slowTrip && u.t.shrinks()
 		return err
 	})
 	var refused *job.Refused
