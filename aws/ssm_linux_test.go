@@ -279,6 +279,11 @@ func TestACommandHasItsBytesItsCodeAndItsEnd(t *testing.T) {
 	assert.Less(t, time.Since(began), 15*time.Second)
 	assert.Zero(t, s.face.Kill(i.ID, "sleep 1000"), "it was killed on the machine")
 
+	code, err = m.Exec(ctx, []string{"sh", "-c", "exit 3"}, blocked, io.Discard, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, 3, code)
+	require.NoError(t, ctx.Err(), "input that nobody reads, and that does not end, holds up nothing")
+
 	_, err = m.Exec(ctx, []string{"cat"}, iotest.ErrReader(errors.New("the disk is gone")), io.Discard, io.Discard)
 	assert.ErrorContains(t, err, "the disk is gone")
 	require.NoError(t, s.c.Terminate(ctx, i.Ref()))
