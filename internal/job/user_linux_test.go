@@ -13,8 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"runctl/internal/execfile"
 )
 
 // onEveryRoot runs the test where jobs may be given to another user.
@@ -82,7 +80,7 @@ func TestAJobOfAnotherUserHasItsDirectoriesAndNothingOfOurs(t *testing.T) {
 		r = done(t, m, "k")
 		assert.Equal(t, []any{"signal", 137, "KILL"}, []any{r.Cause, r.Code, r.Signal}, "the status of another user's process")
 		only := filepath.Join(filepath.Dir(ready), "only-root")
-		require.NoError(t, execfile.Write(only, "#!/bin/sh\n"))
+		require.NoError(t, os.WriteFile(only, []byte("#!/bin/sh\n"), 0o700))
 		for program, cause := range map[string]string{only: "notexec", "no-such-program": "notfound"} {
 			run := "c" + hexOf(program)
 			start(t, m, Spec{Run: run, Digest: "d", Argv: []string{program}})
