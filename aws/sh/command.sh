@@ -23,9 +23,12 @@ case $do in
 			{ while :; do
 				if [ -f "$d/in.$n" ]; then cat "$d/in.$n"; rm -f "$d/in.$n"; n=$((n + 1))
 				elif [ -f "$d/end" ] && read -r last <"$d/end" && [ "$last" = $n ]; then break
+				elif [ -f "$d/code" ] || ! [ -d "$d" ]; then break # nobody reads it any more
 				else sleep 0.1; fi
-			done; } 2>/dev/null | (at=$d; unset d n; exec sh "$at/line") >"$d/out" 2>"$d/err"
-			echo $? >"$d/code.new"; mv "$d/code.new" "$d/code"' </dev/null >/dev/null 2>&1 &
+			done; } 2>/dev/null | {
+				(at=$d; unset d n; exec sh "$at/line") >"$d/out" 2>"$d/err"
+				echo $? >"$d/code.new"; mv "$d/code.new" "$d/code"
+			}' </dev/null >/dev/null 2>&1 &
 		;;
 	feed) # data: piece n of its input
 		opened >"$d/new.$n" && mv "$d/new.$n" "$d/in.$n" || exit 71 ;;
