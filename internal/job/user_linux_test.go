@@ -179,7 +179,7 @@ func TestWhoIsNotRootRunsJobsAsItself(t *testing.T) {
 
 func TestNothingThatAJobStartedGetsOutOfItsCgroup(t *testing.T) {
 	onEveryRoot(t, func(t *testing.T, m *shellMachine) {
-		if out, err := exec.Command("sh", "-c", `d=$(sed -n 's/^[^ ]* \([^ ]*\) cgroup2 .*/\1/p' /proc/mounts | head -n 1)/runctl-try && mkdir "$d" && test -w "$d/cgroup.kill"; e=$?; rmdir "$d"; exit $e`).CombinedOutput(); err != nil {
+		if out, err := exec.Command("sh", "-c", `d=$(sed -n 's/^[^ ]* \([^ ]*\) cgroup2 .*/\1/p' /proc/mounts | head -n 1)/runctl-try-$$ && mkdir "$d" && test -w "$d/cgroup.kill"; e=$?; rmdir "$d"; exit $e`).CombinedOutput(); err != nil {
 			t.Skipf("no cgroup2 here that root may write: %s", out)
 		}
 		escaped := fifo(t)
