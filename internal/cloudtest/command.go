@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"runctl/internal/enginetest"
 )
 
 // Command is what the command needs to be told of a cloud.
@@ -48,7 +50,7 @@ func TheCommandWorks(t *testing.T, c *Terminal, f Face, x Command) {
 	assert.Equal(t, "second\n", out)
 	assert.Len(t, f.Billing(), 1)
 	logs := c.Command("logs", "-f", "second")
-	var followed Buffer
+	var followed enginetest.Buffer
 	logs.Stdout = &followed
 	require.NoError(t, logs.Start())
 	require.Eventually(t, func() bool { return followed.String() == "a\nb\n" }, 2*time.Minute, 50*time.Millisecond, "followed")

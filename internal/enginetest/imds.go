@@ -16,7 +16,7 @@ func SpotNotice(t testing.TB, delay time.Duration) string {
 	t.Helper()
 	bin := Find(t, "imds", "ec2-metadata-mock", "ec2-metadata-mock: go install github.com/aws/amazon-ec2-metadata-mock/cmd/ec2-metadata-mock@v1.13.0")
 	host, port, _ := strings.Cut(freeAddr(t), ":")
-	var log lockedBuffer
+	var log Buffer
 	cmd := exec.Command(bin, "spot", "-n", host, "-p", port, "-I", "-a", "terminate", "-d", strconv.Itoa(int(delay/time.Second)),
 		"-t", time.Now().Add(2*time.Minute).UTC().Format(time.RFC3339))
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, Dir(t)

@@ -1,12 +1,10 @@
 package enginetest
 
 import (
-	"bytes"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 )
@@ -28,7 +26,7 @@ func S3(t testing.TB) *S3Server {
 	s := &S3Server{Addr: freeAddr(t), Access: "AKRUNCTLTEST", Secret: "s3-test-secret-5c1e", Region: "us-east-1", Bucket: "bucket", Dir: filepath.Join(dir, "data")}
 	must(t, os.MkdirAll(filepath.Join(s.Dir, s.Bucket), 0o755))
 	must(t, os.Mkdir(filepath.Join(dir, "meta"), 0o755))
-	var log lockedBuffer
+	var log Buffer
 	cmd := exec.Command(bin, "--port", s.Addr, "--access", s.Access, "--secret", s.Secret, "--region", s.Region, "--quiet",
 		"posix", "--sidecar", filepath.Join(dir, "meta"), s.Dir)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = &log, &log, dir
@@ -59,22 +57,4 @@ func serves(url string) bool {
 		return false
 	}
 	return r.Body.Close() == nil
-}
-
-// lockedBuffer is what a process says, which may be read while it lives.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
