@@ -182,7 +182,7 @@ func TestEarlierTool08AnotherMachineGoesOnFromWhatWasCommittedAndNotFromWhatIsNe
 	d, imds := newDepot(t), newMetadata(t)
 	real := &face.Real{Env: []string{"RUNCTL_IMDS=" + imds.url}}
 	s := closedSite(t, face.Options{Real: real}, &ssmsession.Agent{})
-	var all cloudtest.Buffer
+	var all enginetest.Buffer
 	trace := func(e runctl.Event) { fmt.Fprintf(&all, "%+v %#v\n", e, e) }
 	c, err := runctl.New(runctl.Config{Owner: "tester", Secret: secret, Logger: slog.New(slog.NewJSONHandler(&all, &slog.HandlerOptions{Level: slog.LevelDebug})), Trace: trace}, near{s.p})
 	require.NoError(t, err)
